@@ -1,0 +1,25 @@
+export type SandboxErrorCode =
+  | "engine-unreachable"
+  | "engine-not-isolating"
+  | "topology-not-found"
+  | "name-taken"
+  | "name-invalid"
+  | "lab-not-found"
+  | "host-not-found"
+  | "lab-start-failed"
+  | "lab-broken"
+  | "inner-engine-unreachable"
+  | "inner-engine-timeout"
+  | "probe-timeout"
+  | "probe-failed";
+
+/** An error for an operator or author: a stable code, what happened, and what to do next. */
+export class SandboxError extends Error {
+  override readonly name = "SandboxError";
+  readonly code: SandboxErrorCode;
+
+  constructor(code: SandboxErrorCode, message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.code = code;
+  }
+}

@@ -1,0 +1,214 @@
+/**
+ * The only face of the sandbox that the server and the graders see: engines, labs and lab hosts.
+ * Nothing here says that the outer engine is Docker; `sandbox/docker` is one engine among others.
+ */
+import type { Duplex, Readable, Writable } from "node:stream";
+
+/** How strongly an engine keeps a lab apart from the machine, best first. */
+export type IsolationRung =
+  | "runtime" // sysbox or kata, where the engine lists one
+  | "userns" // an engine with user namespace remapping
+  | "rootless" // a rootless engine
+  | "privileged"; // one user on their own machine only
+
+/** What an engine is, in words for an operator. */
+export interface EngineDescription {
+  /** Short name, for example `managed docker engine` or `docker engine at unix:///var/run/docker.sock`. */
+  readonly name: string;
+  readonly version: string;
+  readonly isolation: IsolationRung;
+  /** One sentence on what that rung keeps out. */
+  readonly isolationMeaning: string;
+  /** Cgroup hierarchy that lab hosts see. */
+  readonly cgroupVersion: 1 | 2;
+}
+
+/** Steps of a long job, told while it runs. */
+export interface ProgressListener {
+  (step: { readonly title: string; readonly detail?: string }): void;
+}
+
+export interface LabRequest {
+  /** Name of a topology in `sandbox/topologies`, which is also the lesson's name: `iptables`. */
+  readonly topology: string;
+  /** Readable id to use instead of a generated one: `[a-z0-9][a-z0-9-]{0,30}`. */
+  readonly name?: string;
+  readonly onProgress?: ProgressListener;
+  readonly signal?: AbortSignal;
+}
+
+/** `starting` is never handed out as usable; `broken` says why in `problem`. */
+export type LabState = "starting" | "running" | "stopped" | "broken";
+
+export interface LabSummary {
+  readonly id: string;
+  /** The topology's name. */
+  readonly lab: string;
+  readonly state: LabState;
+  readonly problem?: string;
+  /** Unix time, milliseconds. */
+  readonly createdAtMs: number;
+  readonly hosts: readonly { readonly name: string }[];
+}
+
+export interface Lab extends LabSummary {
+  /** Without a name: the lab's first host. Throws `SandboxError` `host-not-found`. */
+  host(name?: string): LabHost;
+}
+
+/** A command line that a PTY spawns to get a shell on a lab host. */
+export interface PtyCommand {
+  readonly file: string;
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+}
+
+export interface ExecOptions {
+  readonly stdin?: Readable;
+  readonly stdout?: Writable;
+  readonly stderr?: Writable;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly workdir?: string;
+  readonly signal?: AbortSignal;
+}
+
+export interface CapturedOutput {
+  readonly exitCode: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface LabHost {
+  readonly labId: string;
+  readonly name: string;
+  /** Runs a command as root on the lab host and resolves with its exit code. */
+  exec(argv: readonly string[], options?: ExecOptions): Promise<number>;
+  /** The same, with the output collected (at most 16 MiB of each stream). */
+  capture(
+    argv: readonly string[],
+    options?: Omit<ExecOptions, "stdout" | "stderr"> & { readonly input?: string },
+  ): Promise<CapturedOutput>;
+  /**
+   * Command line for a login shell in a PTY.
+   * `terminalId` (`[a-z0-9-]{1,40}`) names the shell on the lab host, so that `endShell` finds it and all its children.
+   */
+  shellCommand(options: { readonly terminalId: string }): PtyCommand;
+  /** Ends a shell started by `shellCommand` and everything that it left behind. Idempotent. */
+  endShell(terminalId: string): Promise<void>;
+  /** A connection to the inner Docker engine's API. It is the student's to break: every answer is a claim. */
+  innerEngine(): InnerEngine;
+  /** Trusted observation and probes from outside the lab's mount namespace. */
+  hand(): TrustedHand;
+}
+
+export interface InnerEngineRequest {
+  readonly method?: "GET" | "POST" | "PUT" | "DELETE";
+  /** Path with the query, without the API version: `/containers/json?all=1`. */
+  readonly path: string;
+  readonly body?: unknown;
+  /** Default 5000. On expiry: `SandboxError` `inner-engine-timeout`. */
+  readonly timeoutMs?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** Thin client of the Docker Engine API v1.41 of a lab host's own engine. */
+export interface InnerEngine {
+  /** Status and parsed JSON body (text where the body is no JSON). Any HTTP status resolves. */
+  request(request: InnerEngineRequest): Promise<{ readonly status: number; readonly body: unknown }>;
+  /** A raw connection to the engine's socket, for streaming uses such as image load. */
+  dial(): Promise<Duplex>;
+}
+
+/** Names a network namespace on a lab host. */
+export type NamespaceRef =
+  | { readonly kind: "host" }
+  /** A process id as the *lab host* counts it, as its engine reports for a container. */
+  | { readonly kind: "pid"; readonly pid: number };
+
+/** What the kernel says about one network namespace; JSON of `ip -j -d`, untouched. */
+export interface NamespaceSnapshot {
+  /** Inode of the nsfs entry: the namespace's identity. */
+  readonly inode: number;
+  /** `ip -j -d link`. */
+  readonly links: readonly Record<string, unknown>[];
+  /** `ip -j addr`. */
+  readonly addresses: readonly Record<string, unknown>[];
+  /** `ip -j route show table all`. */
+  readonly routes: readonly Record<string, unknown>[];
+  /** `ip -j rule`. */
+  readonly rules: readonly Record<string, unknown>[];
+  /** `/proc/<pid>/net/snmp`, by protocol and counter: `snmp.Icmp.InEchos`. */
+  readonly snmp: Readonly<Record<string, Readonly<Record<string, number>>>>;
+  /** `/proc/sys/net/ipv4/ip_forward`. */
+  readonly ipForward: boolean;
+}
+
+export interface KernelSnapshot {
+  /** The lab host's own network namespace. */
+  readonly host: NamespaceSnapshot & {
+    /** `iptables-save` of the nft backend. */
+    readonly iptablesSave: string;
+    /** `iptables-legacy-save`; empty where no legacy table is loaded. */
+    readonly iptablesLegacySave: string;
+  };
+  /** By the pid asked for; `null` where no process of this lab has that pid. */
+  readonly byPid: Readonly<Record<number, NamespaceSnapshot | null>>;
+}
+
+export interface PingProbe {
+  /** Where the echo requests leave from. */
+  readonly from: NamespaceRef;
+  /** Where the requests must be seen arriving. */
+  readonly target: NamespaceRef;
+  /** IPv4 address to ping. */
+  readonly address: string;
+  /** Default 8. */
+  readonly count?: number;
+  /** Default 100. */
+  readonly intervalMs?: number;
+  /** How long to wait for the last reply. Default 1000. */
+  readonly lastReplyWaitMs?: number;
+}
+
+export interface PingResult {
+  readonly sent: number;
+  /** Requests with this probe's nonce seen arriving inside the target namespace, addressed to `address`. */
+  readonly arrived: number;
+  /** Replies with the nonce seen leaving the target namespace from `address`. */
+  readonly answeredByTarget: number;
+  /** Replies with the nonce that came back to the sender from `address`. */
+  readonly received: number;
+  /** ICMP errors that came back, in words: `Destination Host Unreachable`. */
+  readonly icmpErrors: readonly string[];
+  /** Round trip of each reply, milliseconds, in order of sequence. */
+  readonly roundTripsMs: readonly number[];
+  /** errno name where sending itself failed: `ENETUNREACH`. */
+  readonly sendError?: string;
+}
+
+/**
+ * The hand that measures: runs its own binaries from its own root filesystem, enters only network
+ * namespaces of the lab, and answers within its time limit or throws `SandboxError` `probe-timeout`.
+ */
+export interface TrustedHand {
+  snapshot(pids: readonly number[], options?: { readonly signal?: AbortSignal }): Promise<KernelSnapshot>;
+  ping(probe: PingProbe, options?: { readonly signal?: AbortSignal }): Promise<PingResult>;
+}
+
+/** Opens an engine, and everything below. `await using` closes its connections; labs stay. */
+export interface SandboxEngine extends AsyncDisposable {
+  describe(): Promise<EngineDescription>;
+  /** Throws `SandboxError`: `topology-not-found`, `name-taken`, `name-invalid`, `lab-start-failed`. */
+  up(request: LabRequest): Promise<Lab>;
+  list(): Promise<readonly LabSummary[]>;
+  /** Throws `SandboxError` `lab-not-found`, with the nearest id in the message. */
+  find(id: string): Promise<Lab>;
+  /** Back to the start state: same id, fresh hosts. */
+  reset(id: string, options?: { readonly onProgress?: ProgressListener }): Promise<Lab>;
+  /** Removes the lab and everything it owns. Idempotent only for labs that exist. */
+  down(id: string): Promise<void>;
+}
+
+export type { SandboxErrorCode } from "./errors.ts";
+export { SandboxError } from "./errors.ts";
+export { topologies } from "./topologies/index.ts";
