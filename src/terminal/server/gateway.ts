@@ -73,13 +73,19 @@ export class TerminalGateway implements AsyncDisposable {
     size: TerminalSize,
   ): Promise<TerminalInfo> {
     const terminalId = `t-${randomUUID().slice(0, 18)}`;
-    const socket = await this.#connectOrStart(labId);
-    const { terminals } = await this.#request(socket, {
+    const request: KeeperRequest = {
       op: "open",
       terminalId,
       command: command(terminalId),
       ...clampSize(size),
-    });
+    };
+    const { terminals } = await this.#request(await this.#connectOrStart(labId), request).catch(
+      async (error: unknown) => {
+        // A keeper that was just ending, its last terminal closed: the next one takes over.
+        if (!(error instanceof TerminalError) || error.code !== "keeper-unreachable") throw error;
+        return this.#request(await this.#connectOrStart(labId), request);
+      },
+    );
     const opened = terminals.find(({ id }) => id === terminalId);
     if (opened === undefined) {
       throw new TerminalError("terminal-not-found", `terminal ${terminalId} ended while it opened`);

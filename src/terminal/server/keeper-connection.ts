@@ -85,8 +85,9 @@ function keeperEnvironment(): NodeJS.ProcessEnv {
   return env;
 }
 
-function lastLines(path: string): string {
-  return readFileSync(path, "utf8").trim().split("\n").slice(-5).join("\n");
+function complaint(logPath: string): string {
+  const lines = readFileSync(logPath, "utf8").trim().split("\n");
+  return lines.find((line) => /Error\b/.test(line)) ?? lines.at(-1) ?? "";
 }
 
 /**
@@ -124,7 +125,7 @@ export async function startKeeper(paths: KeeperPaths): Promise<Socket> {
       if (child.exitCode !== null && child.exitCode !== 3) break;
     }
     if (connected !== undefined) return connected;
-    throw new Error(`${lastLines(paths.log)}\nexit code ${child.exitCode}`);
+    throw new Error(complaint(paths.log) || `no answer, exit code ${child.exitCode}`);
   };
   try {
     return await Promise.race([failed, ready()]);

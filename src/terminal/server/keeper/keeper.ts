@@ -17,14 +17,15 @@ import { Viewer } from "./viewer.ts";
 export const maxTerminals = 24;
 /** A keeper that was never given a terminal goes away after this. */
 const unusedMs = 10_000;
-/** After the last terminal was closed: time for its process to go and for the reply to arrive. */
-const lingerMs = 1_500;
+/** After the last process is gone: time for the last replies to arrive. */
+const lingerMs = 50;
 
 export class Keeper {
   readonly #server: Server;
   readonly #terminals = new Map<string, Terminal>();
   readonly #onEmpty: () => void;
   #opened = 0;
+  #closing = 0;
   #endTimer: NodeJS.Timeout | undefined;
 
   /** `onEmpty`: nothing is left to keep, the process may end. */
@@ -50,15 +51,23 @@ export class Keeper {
 
   /** Ends all terminals, and then the keeper. */
   shutDown(): void {
-    for (const terminal of this.#terminals.values()) terminal.close();
-    this.#terminals.clear();
-    this.#endSoon(lingerMs);
+    for (const terminal of this.#terminals.values()) this.#close(terminal);
+    if (this.#closing === 0) this.#endSoon(lingerMs);
+  }
+
+  #close(terminal: Terminal): void {
+    this.#terminals.delete(terminal.id);
+    this.#closing += 1;
+    void terminal.close().then(() => {
+      this.#closing -= 1;
+      this.#endSoon(lingerMs);
+    });
   }
 
   #endSoon(delayMs: number): void {
     clearTimeout(this.#endTimer);
     this.#endTimer = setTimeout(() => {
-      if (this.#terminals.size === 0) this.#onEmpty();
+      if (this.#terminals.size === 0 && this.#closing === 0) this.#onEmpty();
     }, delayMs);
   }
 
@@ -128,12 +137,9 @@ export class Keeper {
       case "open":
         this.#open(request);
         return;
-      case "close": {
-        this.#find(request.terminalId).close();
-        this.#terminals.delete(request.terminalId);
-        if (this.#terminals.size === 0) this.#endSoon(lingerMs);
+      case "close":
+        this.#close(this.#find(request.terminalId));
         return;
-      }
       case "shut-down":
         this.shutDown();
     }

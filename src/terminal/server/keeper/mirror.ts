@@ -1,8 +1,15 @@
 /** The screen of a terminal as the server knows it: what a viewer that comes late is shown. */
-import { SerializeAddon } from "@xterm/addon-serialize";
-import { Terminal } from "@xterm/headless";
+import { createRequire } from "node:module";
 import type { TerminalSize } from "../../protocol.ts";
 import { unfinishedTail } from "./escape-tail.ts";
+
+// Both are CommonJS whose exports Node can't name ahead, so they come by require.
+const require = createRequire(import.meta.url);
+const { Terminal }: typeof import("@xterm/headless") = require("@xterm/headless");
+const {
+  SerializeAddon,
+}: typeof import("@xterm/addon-serialize") = require("@xterm/addon-serialize");
+type Terminal = import("@xterm/headless").Terminal;
 
 /** Lines above the screen that are kept. */
 export const scrollbackLines = 2_000;

@@ -4,8 +4,10 @@ import { frameHeaderBytes } from "../framing.ts";
 
 /** A gathered frame is sent at this size, bytes of output. */
 const gatherBytes = 32 * 1024;
-/** Output that follows so soon after a frame is gathered, and for so long. */
+/** In each such span only so much is sent at once, in so many frames; the rest is gathered. */
 const gatherMs = 2;
+const promptBytes = 4 * 1024;
+const promptFrames = 16;
 
 /** Bytes in front of the output in a frame: length and type. */
 export const outputOffset: number = frameHeaderBytes + 1;
@@ -15,7 +17,9 @@ export class OutputGatherer implements Disposable {
   #buffer: Buffer | undefined;
   #length = 0;
   #timer: NodeJS.Timeout | undefined;
-  #lastSentMs = Number.NEGATIVE_INFINITY;
+  #spanStartMs = Number.NEGATIVE_INFINITY;
+  #spanBytes = 0;
+  #spanFrames = 0;
 
   /** `send` gets frames ready for a keeper's socket, whose output starts at `outputOffset`. */
   constructor(send: (frame: Buffer) => void) {
@@ -24,7 +28,7 @@ export class OutputGatherer implements Disposable {
 
   /** `chunk` is copied. */
   push(chunk: Buffer): void {
-    if (this.#length === 0 && performance.now() - this.#lastSentMs >= gatherMs) {
+    if (this.#length === 0 && this.#isPrompt(chunk.byteLength)) {
       const frame = Buffer.allocUnsafe(outputOffset + chunk.byteLength);
       frame.set(chunk, outputOffset);
       this.#emit(frame, chunk.byteLength);
@@ -71,10 +75,25 @@ export class OutputGatherer implements Disposable {
     this.#length = 0;
   }
 
+  #isPrompt(byteLength: number): boolean {
+    const nowMs = performance.now();
+    if (nowMs - this.#spanStartMs >= gatherMs) {
+      this.#spanStartMs = nowMs;
+      this.#spanBytes = 0;
+      this.#spanFrames = 0;
+    }
+    // The first chunk of a span is sent whatever its size.
+    const prompt =
+      this.#spanFrames === 0 ||
+      (this.#spanBytes + byteLength <= promptBytes && this.#spanFrames < promptFrames);
+    this.#spanBytes += byteLength;
+    this.#spanFrames += 1;
+    return prompt;
+  }
+
   #emit(frame: Buffer, length: number): void {
     frame.writeUInt32BE(1 + length, 0);
     frame[frameHeaderBytes] = outputFrameType;
-    this.#lastSentMs = performance.now();
     this.#send(frame);
   }
 }

@@ -40,6 +40,7 @@ export class Terminal {
   #unwatchedBytes = 0;
   #unwatchedTimer: NodeJS.Timeout | undefined;
   #closed = false;
+  readonly #whenEnded = Promise.withResolvers<void>();
 
   /** Throws what the kernel said where no PTY can be had. */
   constructor(id: string, title: string, command: PtyCommand, size: TerminalSize) {
@@ -53,6 +54,7 @@ export class Terminal {
     this.#gatherer = new OutputGatherer((frame) => this.#output(frame));
     this.#pty = new Pty(command, size, {
       onOutput: (chunk) => {
+        if (this.#closed) return;
         if (this.#viewers.size === 0) this.#countUnwatched(chunk.byteLength);
         this.#gatherer.push(chunk);
       },
@@ -123,8 +125,8 @@ export class Terminal {
     }
   }
 
-  /** Ends the process and tells the viewers. */
-  close(): void {
+  /** Ends the process and tells the viewers. Resolves when the process is gone. */
+  close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#unwatchedTimer);
     for (const viewer of this.#viewers) {
@@ -134,6 +136,7 @@ export class Terminal {
     if (this.#exit === undefined) this.#pty.kill();
     this.#gatherer[Symbol.dispose]();
     this.#mirror[Symbol.dispose]();
+    return this.#whenEnded.promise;
   }
 
   #input(viewer: Viewer, bytes: Uint8Array): void {
@@ -219,6 +222,7 @@ export class Terminal {
 
   #ended(exit: { readonly code: number; readonly signal: number }): void {
     this.#exit = exit;
+    this.#whenEnded.resolve();
     if (this.#closed) return;
     this.#gatherer.flush();
     for (const viewer of this.#viewers) viewer.send({ type: "exited", ...exit });
