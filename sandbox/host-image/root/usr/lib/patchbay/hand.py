@@ -1,0 +1,464 @@
+"""The trusted hand: observes and probes lab hosts from outside their mount namespaces.
+
+Runs in a sidecar container of Patchbay's own image, in the engine's pid and user namespaces. Reads
+one JSON request per line from stdin, writes one JSON answer per line to stdout:
+
+    {"id": 1, "op": "snapshot", "init": 4711, "pids": [120, 150], "timeoutMs": 3000}
+    {"id": 1, "ok": {...}}  or  {"id": 1, "error": {"code": "probe-failed", "message": "..."}}
+
+Every request is served by a forked child of its own: namespaces entered by one never reach another,
+and a child that hangs (a stopped engine, a blocked socket) is killed when its time is over.
+No binary of a lab is ever run.
+"""
+
+import ctypes
+import errno
+import fcntl
+import json
+import os
+import select
+import signal
+import socket
+import stat
+import struct
+import subprocess
+import sys
+import threading
+import time
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+NS_GET_PARENT = 0xB702  # ioctl_ns(2)
+PACKET_OUTGOING = 4  # packet(7)
+ETH_P_ALL = 3
+SYS_OPENAT2 = 437
+RESOLVE_NO_MAGICLINKS, RESOLVE_IN_ROOT = 0x02, 0x10  # openat2(2)
+IMAGES = "/usr/share/patchbay/images"
+
+
+class Refused(Exception):
+    """A request that ends in an error answer with a stable code."""
+
+    def __init__(self, code, message):
+        super().__init__(message)
+        self.code = code
+
+
+# Processes of a lab -------------------------------------------------------------------------------
+
+
+def pid_namespace_chain(pid):
+    """Inodes of the pid namespace of `pid` and its ancestors, innermost first."""
+    chain = []
+    descriptor = os.open(f"/proc/{pid}/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        while True:
+            chain.append(os.fstat(descriptor).st_ino)
+            try:
+                parent = fcntl.ioctl(descriptor, NS_GET_PARENT)
+            except OSError as error:
+                if error.errno == errno.EPERM:  # the sidecar's own namespace is the last one it may see
+                    return chain
+                raise
+            os.close(descriptor)
+            descriptor = parent
+    finally:
+        os.close(descriptor)
+
+
+def outer_pids(init, wanted):
+    """Outer pids by the pid that the lab counts. Identity comes from the kernel: the process sits in
+    the lab's pid namespace or below, and NSpid says what it is called there."""
+    lab_namespace = os.stat(f"/proc/{init}/ns/pid").st_ino
+    depth = len(pid_namespace_chain(init))
+    found = {}
+    for name in os.listdir("/proc"):
+        if not name.isdigit():
+            continue
+        try:
+            with open(f"/proc/{name}/status") as status:
+                nspid = next((l for l in status if l.startswith("NSpid:")), "").split()[1:]
+            # A pid namespace's own depth, counted from the sidecar's: index depth - 1 is the lab's.
+            if len(nspid) < depth or int(nspid[depth - 1]) not in wanted:
+                continue
+            if lab_namespace in pid_namespace_chain(name):
+                found[int(nspid[depth - 1])] = int(name)
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return found
+
+
+def enter_net(pid):
+    with open(f"/proc/{pid}/ns/net") as namespace:
+        os.setns(namespace.fileno(), os.CLONE_NEWNET)
+
+
+def net_inode(pid):
+    return os.stat(f"/proc/{pid}/ns/net").st_ino
+
+
+# Observation --------------------------------------------------------------------------------------
+
+
+def tool(*argv):
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise Refused("probe-failed", f"{' '.join(argv)}: {done.stderr.strip()[:500]}")
+    return done.stdout
+
+
+def ip_json(*arguments):
+    return json.loads(tool("ip", "-j", *arguments) or "[]")
+
+
+def snmp():
+    counters = {}
+    with open("/proc/thread-self/net/snmp") as table:
+        rows = [line.split() for line in table]
+    for names, values in zip(rows[::2], rows[1::2]):
+        counters[names[0].rstrip(":")] = dict(zip(names[1:], map(int, values[1:])))
+    return counters
+
+
+def namespace_here():
+    with open("/proc/sys/net/ipv4/ip_forward") as switch:
+        forward = switch.read().strip() == "1"
+    return {
+        "inode": os.stat("/proc/thread-self/ns/net").st_ino,
+        "links": ip_json("-d", "link"),
+        "addresses": ip_json("addr"),
+        "routes": ip_json("route", "show", "table", "all"),
+        "rules": ip_json("rule"),
+        "snmp": snmp(),
+        "ipForward": forward,
+    }
+
+
+def snapshot(request):
+    init = request["init"]
+    wanted = set(request["pids"])
+    outer = outer_pids(init, wanted) if wanted else {}
+    enter_net(init)
+    host = namespace_here()
+    host["iptablesSave"] = tool("iptables-nft-save")
+    with open("/proc/thread-self/net/ip_tables_names") if os.path.exists(
+        "/proc/thread-self/net/ip_tables_names"
+    ) else open(os.devnull) as legacy:
+        host["iptablesLegacySave"] = tool("iptables-legacy-save") if legacy.read().strip() else ""
+    by_pid = {}
+    for pid in wanted:
+        by_pid[str(pid)] = None
+        if pid in outer:
+            enter_net(outer[pid])
+            by_pid[str(pid)] = namespace_here()
+    return {"host": host, "byPid": by_pid}
+
+
+# Ping ---------------------------------------------------------------------------------------------
+
+
+def checksum(data):
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total = (total >> 16) + (total & 0xFFFF)
+    return ~(total + (total >> 16)) & 0xFFFF
+
+
+def echo_request(identifier, sequence, nonce):
+    body = nonce + struct.pack("!H", sequence) + bytes(38)
+    head = struct.pack("!BBHHH", 8, 0, 0, identifier, sequence)
+    return struct.pack("!BBHHH", 8, 0, checksum(head + body), identifier, sequence) + body
+
+
+def read_icmp(packet, nonce):
+    """(type, code, source, destination, sequence) of an ICMP packet that carries the nonce."""
+    if len(packet) < 20 or packet[0] >> 4 != 4 or packet[9] != socket.IPPROTO_ICMP:
+        return None
+    at = packet.find(nonce)
+    header = (packet[0] & 15) * 4
+    if len(packet) < header + 8:
+        return None
+    kind, code = packet[header], packet[header + 1]
+    source, destination = socket.inet_ntoa(packet[12:16]), socket.inet_ntoa(packet[16:20])
+    if at < 0 or len(packet) < at + len(nonce) + 2:
+        return (kind, code, source, destination, None)
+    return (kind, code, source, destination, struct.unpack_from("!H", packet, at + len(nonce))[0])
+
+
+UNREACHABLE = {
+    0: "Destination Net Unreachable",
+    1: "Destination Host Unreachable",
+    9: "Destination Net Prohibited",
+    10: "Destination Host Prohibited",
+    13: "Packet filtered",
+}
+
+
+def where(reference, init, outer):
+    if reference["kind"] == "host":
+        return init
+    pid = outer.get(reference["pid"])
+    if pid is None:
+        raise Refused("probe-failed", f"no process {reference['pid']} in this lab")
+    return pid
+
+
+def ping(request):
+    init = request["init"]
+    references = [request["from"], request["target"]]
+    outer = outer_pids(init, {r["pid"] for r in references if r["kind"] == "pid"})
+    source_pid, target_pid = (where(reference, init, outer) for reference in references)
+    address, count = request["address"], request["count"]
+    interval, last_wait = request["intervalMs"] / 1000, request["lastReplyWaitMs"] / 1000
+
+    enter_net(target_pid)
+    watch = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_P_ALL))
+    enter_net(source_pid)
+    sender = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+
+    nonce, identifier = os.urandom(16), int.from_bytes(os.urandom(2), "big")
+    sent_at, arrived, answered, round_trips, errors = {}, set(), set(), {}, []
+    send_error = None
+    next_send = time.monotonic()
+    deadline = None
+    while True:
+        now = time.monotonic()
+        if len(sent_at) < count and send_error is None and now >= next_send:
+            sequence = len(sent_at) + 1
+            try:
+                sender.sendto(echo_request(identifier, sequence, nonce), (address, 0))
+                sent_at[sequence] = now
+            except OSError as error:
+                # EPERM is a filter on the way out that drops; like ping(8), go on.
+                if error.errno == errno.EPERM:
+                    sent_at[sequence] = now
+                    errors.append("Operation not permitted")
+                else:
+                    send_error = errno.errorcode.get(error.errno, str(error.errno))
+            next_send += interval
+        if deadline is None and (len(sent_at) == count or send_error):
+            deadline = time.monotonic() + (0 if send_error else last_wait)
+        everything = len(round_trips) == count and len(answered) == count and len(arrived) == count
+        if everything or (deadline is not None and now >= deadline):
+            break
+        until = next_send if deadline is None else deadline
+        ready, _, _ = select.select([watch, sender], [], [], max(0, until - time.monotonic()))
+        if watch in ready:
+            packet, origin = watch.recvfrom(2048)
+            seen = read_icmp(packet, nonce)
+            if seen and seen[4] is not None:
+                kind, _, source, destination, sequence = seen
+                if kind == 8 and origin[2] != PACKET_OUTGOING and destination == address:
+                    arrived.add(sequence)
+                if kind == 0 and origin[2] == PACKET_OUTGOING and source == address:
+                    answered.add(sequence)
+        if sender in ready:
+            packet = sender.recv(2048)
+            seen = read_icmp(packet, nonce)
+            if seen:
+                kind, code, source, _, sequence = seen
+                quoted = packet.find(struct.pack("!HH", identifier, 1)[:2], 20) >= 0
+                if kind == 0 and sequence in sent_at and source == address:
+                    round_trips.setdefault(sequence, (time.monotonic() - sent_at[sequence]) * 1000)
+                elif kind == 3 and quoted:
+                    errors.append(UNREACHABLE.get(code, f"Destination Unreachable, code {code}"))
+                elif kind == 11 and quoted:
+                    errors.append("Time to live exceeded")
+    answer = {
+        "sent": len(sent_at),
+        "arrived": len(arrived),
+        "answeredByTarget": len(answered),
+        "received": len(round_trips),
+        "icmpErrors": sorted(set(errors)),
+        "roundTripsMs": [round(round_trips[s], 3) for s in sorted(round_trips)],
+    }
+    return answer | ({"sendError": send_error} if send_error else {})
+
+
+# The inner engine's API ---------------------------------------------------------------------------
+
+
+def inside(init, path):
+    """An O_PATH descriptor of a path in the lab, resolved as the lab's root resolves it: a symbolic
+    link that the student made never leads out of the lab."""
+    root = os.open(f"/proc/{init}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    how = struct.pack("QQQ", os.O_PATH | os.O_CLOEXEC, 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
+    descriptor = LIBC.syscall(SYS_OPENAT2, root, path.lstrip("/").encode(), how, len(how))
+    os.close(root)
+    if descriptor < 0:
+        raise Refused("inner-engine-unreachable", f"{path}: {os.strerror(ctypes.get_errno())}")
+    return descriptor
+
+
+def engine_socket(init):
+    descriptor = inside(init, "/run/docker.sock")
+    if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+        raise Refused("inner-engine-unreachable", "/run/docker.sock is no socket")
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        connection.connect(f"/proc/self/fd/{descriptor}")
+    except OSError as error:
+        raise Refused("inner-engine-unreachable", f"docker.sock: {error.strerror}") from error
+    return connection
+
+
+def http(request):
+    import http.client
+
+    connection = http.client.HTTPConnection("localhost")
+    connection.sock = engine_socket(request["init"])
+    body, headers = None, {}
+    if request.get("image"):  # an image of the course, from the hand's own disk
+        name = os.path.basename(request["image"])
+        body = open(f"{IMAGES}/{name}.tar", "rb")
+        headers = {"Content-Type": "application/x-tar", "Transfer-Encoding": "chunked"}
+    elif "body" in request:
+        body = json.dumps(request["body"])
+        headers = {"Content-Type": "application/json"}
+    try:
+        connection.request(
+            request["method"], f"/v1.41{request['path']}", body, headers,
+            encode_chunked="Transfer-Encoding" in headers,
+        )
+        response = connection.getresponse()
+        text = response.read(16 << 20).decode("utf-8", "replace")
+    except (OSError, http.client.HTTPException) as error:
+        raise Refused("inner-engine-unreachable", f"docker.sock: {error}") from error
+    try:
+        return {"status": response.status, "body": json.loads(text) if text else None}
+    except json.JSONDecodeError:
+        return {"status": response.status, "body": text}
+
+
+def dial(init):
+    """Pumps stdin and stdout to the inner engine's socket; the whole process is one connection."""
+    connection = engine_socket(init)
+    open_ends = {0, connection.fileno()}
+    while connection.fileno() in open_ends:
+        for end in select.select(list(open_ends), [], [])[0]:
+            data = os.read(end, 65536)
+            if not data:
+                open_ends.discard(end)
+                if end == 0:
+                    connection.shutdown(socket.SHUT_WR)
+            elif end == 0:
+                connection.sendall(data)
+            else:
+                view = memoryview(data)
+                while view:
+                    view = view[os.write(1, view):]
+
+
+# Preparation of a fresh host ----------------------------------------------------------------------
+
+
+def prepare(request):
+    """What a nested engine needs and only a hand outside can give: cgroup directories of its own,
+    a sysfs of its own network namespace that `ip netns exec` may copy, a bounded conntrack table."""
+    init = request["init"]
+    with open(f"/proc/{init}/uid_map") as uid_map:
+        root = int(uid_map.readline().split()[1])
+    with open(f"/proc/{init}/gid_map") as gid_map:
+        group = int(gid_map.readline().split()[1])
+    if root != 0:
+        with open(f"/proc/{init}/cgroup") as lines:
+            for line in lines:
+                _, controllers, path = line.rstrip("\n").split(":", 2)
+                mount = "/sys/fs/cgroup/" + (controllers.removeprefix("name=") or "unified")
+                if not controllers and not os.path.isdir(mount):
+                    mount = "/sys/fs/cgroup"
+                directory = mount + path
+                # Only the directory and the files that delegate: limits stay the engine's.
+                if path == "/" or not os.path.isdir(directory):
+                    continue
+                os.chown(directory, root, group)
+                for name in ("cgroup.procs", "tasks", "cgroup.threads", "cgroup.subtree_control"):
+                    if os.path.exists(f"{directory}/{name}"):
+                        os.chown(f"{directory}/{name}", root, group)
+                # The kernel refuses tasks in a cpuset without cpus, and lets children clone it.
+                clone = f"{directory}/cgroup.clone_children"
+                if controllers == "cpuset" and os.path.exists(clone):
+                    with open(clone, "w") as switch:
+                        switch.write("1")
+    mounts = os.open(f"/proc/{init}/ns/mnt", os.O_RDONLY)
+    enter_net(init)
+    limit = "/proc/sys/net/netfilter/nf_conntrack_max"
+    if os.path.exists(limit):
+        try:
+            with open(limit, "w") as switch:
+                switch.write(str(request["conntrackEntries"]))
+        except PermissionError:
+            pass  # read-only outside the first network namespace on this kernel
+    os.setns(mounts, os.CLONE_NEWNS)
+    os.makedirs("/run/patchbay/sys", mode=0o755, exist_ok=True)
+    if not os.path.ismount("/run/patchbay/sys"):
+        if LIBC.mount(b"sysfs", b"/run/patchbay/sys", b"sysfs", 0, None) != 0:
+            raise Refused("probe-failed", f"mount of sysfs: {os.strerror(ctypes.get_errno())}")
+    with open("/run/patchbay/prepared", "w"):
+        return {}
+
+
+def images(_request):
+    with open("/usr/share/patchbay/store-images.json") as file:
+        return json.load(file)
+
+
+OPERATIONS = {
+    "snapshot": snapshot, "ping": ping, "http": http, "prepare": prepare, "images": images,
+}
+
+
+# The session --------------------------------------------------------------------------------------
+
+
+def serve(request, write):
+    """One request in a forked child, bounded in time."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.close(reading)
+            try:
+                answer = {"ok": OPERATIONS[request["op"]](request)}
+            except Refused as refusal:
+                answer = {"error": {"code": refusal.code, "message": str(refusal)}}
+            except Exception as error:  # told to the caller, who logs it
+                answer = {"error": {"code": "probe-failed", "message": f"{type(error).__name__}: {error}"}}
+            with os.fdopen(writing, "w") as pipe:
+                json.dump(answer, pipe)
+        finally:
+            os._exit(0)
+    os.close(writing)
+    deadline = time.monotonic() + request["timeoutMs"] / 1000
+    received = b""
+    with os.fdopen(reading, "rb", buffering=0) as pipe:
+        while True:
+            if not select.select([pipe], [], [], max(0, deadline - time.monotonic()))[0]:
+                os.kill(child, signal.SIGKILL)
+                code = "inner-engine-timeout" if request["op"] == "http" else "probe-timeout"
+                message = f"no answer within {request['timeoutMs']} ms"
+                received = json.dumps({"error": {"code": code, "message": message}}).encode()
+                break
+            chunk = pipe.read(1 << 20)
+            if not chunk:
+                break
+            received += chunk
+    os.waitpid(child, 0)
+    answer = json.loads(received or b'{"error":{"code":"probe-failed","message":"the probe ended without an answer"}}')
+    write(answer | {"id": request["id"]})
+
+
+def main():
+    if sys.argv[1:2] == ["dial"]:
+        dial(int(sys.argv[2]))
+        return
+    lock = threading.Lock()
+
+    def write(answer):
+        with lock:
+            sys.stdout.write(json.dumps(answer) + "\n")
+            sys.stdout.flush()
+
+    for line in sys.stdin:
+        threading.Thread(target=serve, args=(json.loads(line), write), daemon=True).start()
+
+
+main()
