@@ -187,14 +187,18 @@ function checkRunId(id: string): void {
   }
 }
 
-function withType(type: number, body: Uint8Array): Uint8Array {
+function withType(type: number, body: Uint8Array): Uint8Array<ArrayBuffer> {
   const frame = new Uint8Array(1 + body.byteLength);
   frame[0] = type;
   frame.set(body, 1);
   return frame;
 }
 
-function numbers(type: number, byteLength: number, fill: (view: DataView) => void): Uint8Array {
+function numbers(
+  type: number,
+  byteLength: number,
+  fill: (view: DataView) => void,
+): Uint8Array<ArrayBuffer> {
   const frame = new Uint8Array(1 + byteLength);
   frame[0] = type;
   fill(new DataView(frame.buffer, 1));
@@ -206,7 +210,7 @@ function numbers(type: number, byteLength: number, fill: (view: DataView) => voi
  * Throws `ProtocolError` for what the other side would refuse: sizes out of range or not whole,
  * invalid ids, messages over `limits`.
  */
-export function encodeClientMessage(message: ClientMessage): Uint8Array {
+export function encodeClientMessage(message: ClientMessage): Uint8Array<ArrayBuffer> {
   switch (message.type) {
     case "input":
       checkClientLength(1 + message.bytes.byteLength);
@@ -344,7 +348,7 @@ export function decodeClientMessage(frame: Uint8Array): ClientMessage {
 }
 
 /** One server message as a frame. Throws `ProtocolError` for sizes, ids and numbers out of range. */
-export function encodeServerMessage(message: ServerMessage): Uint8Array {
+export function encodeServerMessage(message: ServerMessage): Uint8Array<ArrayBuffer> {
   switch (message.type) {
     case "output":
       return withType(serverTypes.output, message.bytes);
