@@ -4,6 +4,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Duplex } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type RawData, WebSocket, WebSocketServer } from "ws";
 import type { PtyCommand } from "../../../sandbox/index.ts";
@@ -44,6 +45,7 @@ export class TestServer implements AsyncDisposable {
   readonly stateDir: string;
   readonly #http;
   readonly #ownsState: boolean;
+  readonly #sockets = new Set<Duplex>();
 
   private constructor(
     stateDir: string,
@@ -56,6 +58,8 @@ export class TestServer implements AsyncDisposable {
     const webSockets = new WebSocketServer({ ...terminalWebSocketOptions, noServer: true });
     this.#http = createServer();
     this.#http.on("upgrade", (request, socket, head) => {
+      this.#sockets.add(socket);
+      socket.once("close", () => this.#sockets.delete(socket));
       const [, labId = "", terminalId = ""] = (request.url ?? "").split("/");
       webSockets.handleUpgrade(request, socket, head, (webSocket) => {
         void this.gateway.attach(labId, terminalId, webSocket);
@@ -78,13 +82,20 @@ export class TestServer implements AsyncDisposable {
     return (await this.gateway.open(lab, shell(script), size)).id;
   }
 
-  async connect(terminalId: string, lab = "lab"): Promise<TestClient> {
+  url(terminalId: string, lab = "lab"): string {
     const { port } = this.#http.address() as AddressInfo;
-    const webSocket = new WebSocket(
-      `ws://127.0.0.1:${port}/${lab}/${terminalId}`,
-      terminalSubprotocol,
-      { perMessageDeflate: false },
-    );
+    return `ws://127.0.0.1:${port}/${lab}/${terminalId}`;
+  }
+
+  /** Cuts all connections, as a lost network does. */
+  async dropConnections(): Promise<void> {
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  async connect(terminalId: string, lab = "lab"): Promise<TestClient> {
+    const webSocket = new WebSocket(this.url(terminalId, lab), terminalSubprotocol, {
+      perMessageDeflate: false,
+    });
     const client = new TestClient(webSocket);
     await new Promise<void>((resolve, reject) => {
       webSocket.once("open", () => resolve());
