@@ -24,9 +24,7 @@ export interface EngineDescription {
 }
 
 /** Steps of a long job, told while it runs. */
-export interface ProgressListener {
-  (step: { readonly title: string; readonly detail?: string }): void;
-}
+export type ProgressListener = (step: { readonly title: string; readonly detail?: string }) => void;
 
 export interface LabRequest {
   /** Name of a topology in `sandbox/topologies`, which is also the lesson's name: `iptables`. */
@@ -114,7 +112,9 @@ export interface InnerEngineRequest {
 /** Thin client of the Docker Engine API v1.41 of a lab host's own engine. */
 export interface InnerEngine {
   /** Status and parsed JSON body (text where the body is no JSON). Any HTTP status resolves. */
-  request(request: InnerEngineRequest): Promise<{ readonly status: number; readonly body: unknown }>;
+  request(
+    request: InnerEngineRequest,
+  ): Promise<{ readonly status: number; readonly body: unknown }>;
   /** A raw connection to the engine's socket, for streaming uses such as image load. */
   dial(): Promise<Duplex>;
 }
@@ -191,7 +191,10 @@ export interface PingResult {
  * namespaces of the lab, and answers within its time limit or throws `SandboxError` `probe-timeout`.
  */
 export interface TrustedHand {
-  snapshot(pids: readonly number[], options?: { readonly signal?: AbortSignal }): Promise<KernelSnapshot>;
+  snapshot(
+    pids: readonly number[],
+    options?: { readonly signal?: AbortSignal },
+  ): Promise<KernelSnapshot>;
   ping(probe: PingProbe, options?: { readonly signal?: AbortSignal }): Promise<PingResult>;
 }
 

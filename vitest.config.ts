@@ -1,0 +1,23 @@
+import { defineConfig } from "vitest/config";
+
+const project = (name: string, testTimeout: number) => ({
+  test: {
+    name,
+    include: [`tests/${name}/**/*.test.ts`],
+    testTimeout,
+    hookTimeout: testTimeout,
+    // Two cores are shared by real shells, engines and browsers: files run one after another.
+    fileParallelism: false,
+  },
+});
+
+export default defineConfig({
+  test: {
+    projects: [
+      project("unit", 30_000),
+      project("contract", 120_000),
+      project("lab", 300_000),
+      project("e2e", 300_000),
+    ],
+  },
+});
