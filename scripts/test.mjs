@@ -6,6 +6,7 @@ import { installDependencies, installPackages, pinnedNode, root, run } from "./d
 
 installDependencies();
 installPackages("chromium", ["chromium"]);
+installPackages("dockerd", ["docker.io"]);
 
 let passed = 0;
 let failed = 0;

@@ -1,0 +1,154 @@
+import { type SpawnSyncReturns, spawn, spawnSync } from "node:child_process";
+import { appendFileSync, existsSync, mkdirSync, openSync, readFileSync, rmSync } from "node:fs";
+import { request } from "node:http";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { SandboxError } from "../errors.ts";
+
+/** Where a managed engine keeps what. */
+export interface ManagedEnginePaths {
+  /** Images, containers, volumes: outlives the engine. */
+  readonly dataRoot: string;
+  /** Socket, pid file, exec root, log: gone with the machine. */
+  readonly runDirectory: string;
+}
+
+export const managedEnginePaths: ManagedEnginePaths = {
+  dataRoot: "/var/lib/patchbay/engine",
+  runDirectory: "/run/patchbay",
+};
+
+const START_TIMEOUT_MS = 30_000;
+
+const socketOf = (paths: ManagedEnginePaths): string => join(paths.runDirectory, "docker.sock");
+const pidFileOf = (paths: ManagedEnginePaths): string => join(paths.runDirectory, "docker.pid");
+
+function answers(socketPath: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const ping = request({ socketPath, path: "/_ping", timeout: 2000 }, (response) => {
+      response.resume();
+      resolve(response.statusCode === 200);
+    });
+    ping.on("timeout", () => ping.destroy());
+    ping.on("error", () => resolve(false));
+    ping.end();
+  });
+}
+
+/** The pid of the managed engine, when its pid file names a process that is in fact ours. */
+function runningPid(paths: ManagedEnginePaths): number | undefined {
+  try {
+    const pid = Number(readFileSync(pidFileOf(paths), "utf8"));
+    const commandLine = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
+    return commandLine.includes(paths.dataRoot) ? pid : undefined;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+/**
+ * `--userns-remap=default` maps the root of every lab to `dockremap`, which needs a range of
+ * subordinate ids (subuid(5)). Appends one above all that are taken; changes nothing that is there.
+ */
+function ensureSubordinateIds(): void {
+  for (const file of ["/etc/subuid", "/etc/subgid"]) {
+    const lines = existsSync(file) ? readFileSync(file, "utf8").split("\n").filter(Boolean) : [];
+    if (lines.some((line) => line.startsWith("dockremap:"))) continue;
+    const ends = lines.map((line) => {
+      const [, start = "0", count = "0"] = line.split(":");
+      return Number(start) + Number(count);
+    });
+    appendFileSync(file, `dockremap:${Math.max(100_000, ...ends)}:65536\n`);
+  }
+}
+
+function tail(file: string): string {
+  return existsSync(file)
+    ? readFileSync(file, "utf8").trimEnd().split("\n").slice(-8).join("\n")
+    : "";
+}
+
+/**
+ * Starts Patchbay's own dockerd unless it runs: user namespace remapping, its own data root, exec
+ * root, pid file and socket, so that an engine already on the machine is neither used nor disturbed.
+ * Resolves with the path of its socket. Throws `SandboxError` `engine-unreachable`.
+ */
+export async function ensureManagedEngine(paths = managedEnginePaths): Promise<string> {
+  const socketPath = socketOf(paths);
+  if (await answers(socketPath)) return socketPath;
+  if (process.getuid?.() !== 0) {
+    throw new SandboxError(
+      "engine-unreachable",
+      "The managed engine does not run, and starting it needs root. Run the same command with sudo.",
+    );
+  }
+  const found: SpawnSyncReturns<Buffer> = spawnSync("dockerd", ["--version"]);
+  if (found.error) {
+    throw new SandboxError(
+      "engine-unreachable",
+      "There is no dockerd on this machine. Run: apt-get install -y --no-install-recommends docker.io",
+    );
+  }
+  ensureSubordinateIds();
+  mkdirSync(paths.dataRoot, { recursive: true });
+  mkdirSync(paths.runDirectory, { recursive: true });
+  if (runningPid(paths) === undefined) {
+    // Left by a crash or a power cut: dockerd refuses to start over a pid file whose number lives on.
+    rmSync(pidFileOf(paths), { force: true });
+    rmSync(socketPath, { force: true });
+  }
+  const logFile = join(paths.runDirectory, "engine.log");
+  const log = openSync(logFile, "a", 0o600);
+  const daemon = spawn(
+    "dockerd",
+    [
+      ...["--data-root", paths.dataRoot],
+      ...["--exec-root", join(paths.runDirectory, "exec")],
+      ...["--pidfile", pidFileOf(paths)],
+      ...["--host", `unix://${socketPath}`],
+      ...["--userns-remap", "default"],
+      // Its own networks only: a docker0 may belong to another engine.
+      ...["--bridge", "none"],
+      ...["--default-address-pool", "base=10.201.0.0/16,size=24"],
+      "--live-restore",
+    ],
+    { detached: true, stdio: ["ignore", log, log] },
+  );
+  let ended = false;
+  daemon.on("error", () => {
+    ended = true;
+  });
+  daemon.on("exit", () => {
+    ended = true;
+  });
+  daemon.unref();
+  const deadlineMs = performance.now() + START_TIMEOUT_MS;
+  while (!(await answers(socketPath))) {
+    if (ended || performance.now() > deadlineMs) {
+      throw new SandboxError(
+        "engine-unreachable",
+        `The managed engine did not start. Its log, ${logFile}, ends with:\n${tail(logFile)}`,
+      );
+    }
+    await sleep(100);
+  }
+  return socketPath;
+}
+
+/** Ends the managed engine with SIGTERM; containers still running stay for the next start. */
+export async function stopManagedEngine(paths = managedEnginePaths): Promise<void> {
+  const pid = runningPid(paths);
+  if (pid === undefined) return;
+  process.kill(pid, "SIGTERM");
+  const deadlineMs = performance.now() + START_TIMEOUT_MS;
+  while (runningPid(paths) !== undefined) {
+    if (performance.now() > deadlineMs) {
+      throw new SandboxError(
+        "engine-unreachable",
+        `The managed engine (pid ${pid}) did not end within ${START_TIMEOUT_MS / 1000} s of SIGTERM.`,
+      );
+    }
+    await sleep(100);
+  }
+}
