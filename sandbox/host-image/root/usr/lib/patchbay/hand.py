@@ -23,16 +23,24 @@ import stat
 import struct
 import subprocess
 import sys
-import threading
 import time
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 NS_GET_PARENT = 0xB702  # ioctl_ns(2)
 PACKET_OUTGOING = 4  # packet(7)
 ETH_P_ALL = 3
-SYS_OPENAT2 = 437
+SYS_MOVE_MOUNT, SYS_FSOPEN, SYS_FSCONFIG, SYS_FSMOUNT, SYS_OPENAT2 = 429, 430, 431, 432, 437
+FSCONFIG_CMD_CREATE, MOVE_MOUNT_F_EMPTY_PATH, AT_FDCWD = 6, 4, -100
 RESOLVE_NO_MAGICLINKS, RESOLVE_IN_ROOT = 0x02, 0x10  # openat2(2)
 IMAGES = "/usr/share/patchbay/images"
+
+
+def call(name, number, *arguments):
+    """A system call that the C library of Debian 13 has no Python binding for."""
+    result = LIBC.syscall(number, *arguments)
+    if result < 0:
+        raise Refused("probe-failed", f"{name}: {os.strerror(ctypes.get_errno())}")
+    return result
 
 
 class Refused(Exception):
@@ -381,19 +389,28 @@ def prepare(request):
     mounts = os.open(f"/proc/{init}/ns/mnt", os.O_RDONLY)
     enter_net(init)
     limit = "/proc/sys/net/netfilter/nf_conntrack_max"
+    conntrack_bounded = False
     if os.path.exists(limit):
         try:
             with open(limit, "w") as switch:
                 switch.write(str(request["conntrackEntries"]))
-        except PermissionError:
-            pass  # read-only outside the first network namespace on this kernel
+            conntrack_bounded = True
+        except OSError as error:
+            # Some kernels let only the first network namespace write it: said, not fatal.
+            if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
+                raise
+    # Made in the sidecar's own mount namespace and moved: inside a user namespace the kernel refuses
+    # a sysfs that shows more than those already visible there (mount_too_revealing).
+    context = call("fsopen", SYS_FSOPEN, b"sysfs", 0)
+    call("fsconfig", SYS_FSCONFIG, context, FSCONFIG_CMD_CREATE, None, None, 0)
+    sysfs = call("fsmount", SYS_FSMOUNT, context, 0, 0)
     os.setns(mounts, os.CLONE_NEWNS)
-    os.makedirs("/run/patchbay/sys", mode=0o755, exist_ok=True)
+    # The mount is also the sign that lab-init waits for. A file it can't be: ids that the lab's user
+    # namespace doesn't map own nothing on its file systems (EOVERFLOW).
     if not os.path.ismount("/run/patchbay/sys"):
-        if LIBC.mount(b"sysfs", b"/run/patchbay/sys", b"sysfs", 0, None) != 0:
-            raise Refused("probe-failed", f"mount of sysfs: {os.strerror(ctypes.get_errno())}")
-    with open("/run/patchbay/prepared", "w"):
-        return {}
+        target = b"/run/patchbay/sys"
+        call("move_mount", SYS_MOVE_MOUNT, sysfs, b"", AT_FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH)
+    return {"conntrackBounded": conntrack_bounded}
 
 
 def images(_request):
@@ -409,56 +426,74 @@ OPERATIONS = {
 # The session --------------------------------------------------------------------------------------
 
 
-def serve(request, write):
-    """One request in a forked child, bounded in time."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            os.close(reading)
+def answer_of(request):
+    try:
+        return {"ok": OPERATIONS[request["op"]](request)}
+    except Refused as refusal:
+        return {"error": {"code": refusal.code, "message": str(refusal)}}
+    except Exception as error:  # told to the caller, who logs it
+        return {"error": {"code": "probe-failed", "message": f"{type(error).__name__}: {error}"}}
+
+
+class Job:
+    """One request in a forked child; `received` is what its pipe has brought so far."""
+
+    def __init__(self, request):
+        self.id, self.op, self.timeout_ms = request["id"], request["op"], request["timeoutMs"]
+        self.deadline = time.monotonic() + self.timeout_ms / 1000
+        self.received = b""
+        self.pipe, writing = os.pipe()
+        self.child = os.fork()
+        if self.child == 0:
             try:
-                answer = {"ok": OPERATIONS[request["op"]](request)}
-            except Refused as refusal:
-                answer = {"error": {"code": refusal.code, "message": str(refusal)}}
-            except Exception as error:  # told to the caller, who logs it
-                answer = {"error": {"code": "probe-failed", "message": f"{type(error).__name__}: {error}"}}
-            with os.fdopen(writing, "w") as pipe:
-                json.dump(answer, pipe)
-        finally:
-            os._exit(0)
-    os.close(writing)
-    deadline = time.monotonic() + request["timeoutMs"] / 1000
-    received = b""
-    with os.fdopen(reading, "rb", buffering=0) as pipe:
-        while True:
-            if not select.select([pipe], [], [], max(0, deadline - time.monotonic()))[0]:
-                os.kill(child, signal.SIGKILL)
-                code = "inner-engine-timeout" if request["op"] == "http" else "probe-timeout"
-                message = f"no answer within {request['timeoutMs']} ms"
-                received = json.dumps({"error": {"code": code, "message": message}}).encode()
-                break
-            chunk = pipe.read(1 << 20)
-            if not chunk:
-                break
-            received += chunk
-    os.waitpid(child, 0)
-    answer = json.loads(received or b'{"error":{"code":"probe-failed","message":"the probe ended without an answer"}}')
-    write(answer | {"id": request["id"]})
+                with os.fdopen(writing, "w") as pipe:
+                    json.dump(answer_of(request), pipe)
+            finally:
+                os._exit(0)
+        os.close(writing)
+
+    def end(self):
+        """The answer; kills the child where its time is over."""
+        if time.monotonic() >= self.deadline:
+            os.kill(self.child, signal.SIGKILL)
+            code = "inner-engine-timeout" if self.op == "http" else "probe-timeout"
+            answer = {"error": {"code": code, "message": f"no answer within {self.timeout_ms} ms"}}
+        elif self.received:
+            answer = json.loads(self.received)
+        else:
+            message = "the probe ended without an answer"
+            answer = {"error": {"code": "probe-failed", "message": message}}
+        os.close(self.pipe)
+        os.waitpid(self.child, 0)
+        return answer | {"id": self.id}
 
 
-def main():
-    if sys.argv[1:2] == ["dial"]:
-        dial(int(sys.argv[2]))
-        return
-    lock = threading.Lock()
+def session():
+    """One thread: a fork of a threaded process may inherit a held lock."""
+    jobs, unread, ended = {}, b"", False
+    while jobs or not ended:
+        timeout = min((job.deadline for job in jobs.values()), default=None)
+        if timeout is not None:
+            timeout = max(0, timeout - time.monotonic())
+        ready = select.select([*jobs, *([] if ended else [0])], [], [], timeout)[0]
+        done = [job for job in jobs.values() if time.monotonic() >= job.deadline]
+        for end in ready:
+            data = os.read(end, 1 << 16)
+            if end == 0:
+                ended = not data
+                *lines, unread = (unread + data).split(b"\n")
+                for job in (Job(json.loads(line)) for line in lines):
+                    jobs[job.pipe] = job
+            elif data:
+                jobs[end].received += data
+            elif jobs[end] not in done:
+                done.append(jobs[end])
+        for job in done:
+            del jobs[job.pipe]
+            print(json.dumps(job.end()), flush=True)
 
-    def write(answer):
-        with lock:
-            sys.stdout.write(json.dumps(answer) + "\n")
-            sys.stdout.flush()
 
-    for line in sys.stdin:
-        threading.Thread(target=serve, args=(json.loads(line), write), daemon=True).start()
-
-
-main()
+if sys.argv[1:2] == ["dial"]:
+    dial(int(sys.argv[2]))
+else:
+    session()
