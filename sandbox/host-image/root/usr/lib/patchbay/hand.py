@@ -360,7 +360,7 @@ def dial(init):
 
 def prepare(request):
     """What a nested engine needs and only a hand outside can give: cgroup directories of its own,
-    a sysfs of its own network namespace that `ip netns exec` may copy, a bounded conntrack table."""
+    a writable sysfs that `ip netns exec` may copy, a bounded conntrack table."""
     init = request["init"]
     with open(f"/proc/{init}/uid_map") as uid_map:
         root = int(uid_map.readline().split()[1])
@@ -401,6 +401,9 @@ def prepare(request):
                 raise
     # Made in the sidecar's own mount namespace and moved: inside a user namespace the kernel refuses
     # a sysfs that shows more than those already visible there (mount_too_revealing).
+    # Of an empty network namespace: one superblock serves each namespace, and the engine has mounted
+    # the lab's own read-only, which would count as a limit to keep.
+    os.unshare(os.CLONE_NEWNET)
     context = call("fsopen", SYS_FSOPEN, b"sysfs", 0)
     call("fsconfig", SYS_FSCONFIG, context, FSCONFIG_CMD_CREATE, None, None, 0)
     sysfs = call("fsmount", SYS_FSMOUNT, context, 0, 0)
