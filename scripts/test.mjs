@@ -7,6 +7,7 @@ import { installDependencies, installPackages, pinnedNode, root, run } from "./d
 installDependencies();
 installPackages("chromium", ["chromium"]);
 installPackages("dockerd", ["docker.io"]);
+installPackages("mmdebstrap", ["mmdebstrap"]);
 
 let passed = 0;
 let failed = 0;

@@ -1,0 +1,85 @@
+import { createHash } from "node:crypto";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { ProgressListener } from "../index.ts";
+import { type DockerCommand, nestedEngineOptions, output } from "./command.ts";
+
+const sources = fileURLToPath(new URL("../host-image/", import.meta.url));
+
+function hashOf(files: readonly string[]): string {
+  const hash = createHash("sha256");
+  for (const file of files) {
+    const path = join(sources, file);
+    if (statSync(path).isFile()) hash.update(`${file}\0`).update(readFileSync(path)).update("\0");
+  }
+  return hash.digest("hex").slice(0, 12);
+}
+
+/** `deb` lines for Debian 13 from the mirror that this machine's apt uses for Debian. */
+async function trixieSources(): Promise<string[]> {
+  const format = "$(SITE) $(RELEASE)";
+  const lines = await output("apt-get", ["indextargets", "--format", format]);
+  const debian = lines.match(/^(\S+\/debian) \S+$/m)?.[1];
+  // Without a line, mmdebstrap takes Debian's own default mirror.
+  return debian === undefined ? [] : [`deb ${debian} trixie main`];
+}
+
+/** Packages and images of the course, as one layer: rebuilt only when their lists change. */
+async function ensureRootfs(docker: DockerCommand, onProgress: ProgressListener): Promise<string> {
+  const tag = `patchbay/rootfs:${hashOf(["packages.txt", "stage-images.sh"])}`;
+  if ((await docker("image", "ls", "--quiet", tag)) !== "") return tag;
+  onProgress({ title: "Debian packages of the lab host", detail: "about a minute" });
+  const packages = readFileSync(join(sources, "packages.txt"), "utf8")
+    .split("\n")
+    .filter((line) => line !== "" && !line.startsWith("#"));
+  const folder = mkdtempSync(join(tmpdir(), "patchbay-rootfs-"));
+  try {
+    const tar = join(folder, "rootfs.tar");
+    await output("mmdebstrap", [
+      "--variant=minbase",
+      `--include=${packages.join(",")}`,
+      '--aptopt=Apt::Install-Recommends "false"',
+      ...["doc", "man", "locale"].map((name) => `--dpkgopt=path-exclude=/usr/share/${name}/*`),
+      `--customize-hook=copy-in ${join(sources, "stage-images.sh")} /root`,
+      '--customize-hook=chroot "$1" sh /root/stage-images.sh',
+      '--customize-hook=rm "$1/root/stage-images.sh"',
+      "trixie",
+      tar,
+      ...(await trixieSources()),
+    ]);
+    await docker("import", tar, tag);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+  return tag;
+}
+
+/**
+ * The lab host's image, built where the engine lacks it; resolves with its tag, which names its content.
+ * Its inner image store is made once by an engine in a container of it, and kept in the image.
+ */
+export async function ensureHostImage(
+  docker: DockerCommand,
+  onProgress: ProgressListener = () => undefined,
+): Promise<string> {
+  const files = readdirSync(sources, { recursive: true }).map(String).sort();
+  const tag = `patchbay/lab-host:${hashOf(files)}`;
+  if ((await docker("image", "ls", "--quiet", tag)) !== "") return tag;
+  const rootfs = await ensureRootfs(docker, onProgress);
+  onProgress({ title: "Lab host image and the images in it" });
+  const base = await docker("build", "--quiet", "--build-arg", `ROOTFS=${rootfs}`, sources);
+  const builder = await docker(
+    ...["create", "--network", "none", ...nestedEngineOptions],
+    ...["--entrypoint", "/usr/lib/patchbay/build-store", base],
+  );
+  try {
+    await docker("start", "--attach", builder);
+    const entrypoint = 'ENTRYPOINT ["/usr/bin/tini", "--", "/usr/lib/patchbay/lab-init"]';
+    await docker("commit", "--change", entrypoint, builder, tag);
+  } finally {
+    await docker("rm", "--force", "--volumes", builder);
+  }
+  return tag;
+}
