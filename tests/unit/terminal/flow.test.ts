@@ -67,11 +67,11 @@ describe("while yes floods one terminal", () => {
     await sleep(1_000);
     expect(client.receivedBytes).toBe(stalled);
     expect((await keeperKilobytes(server)) - memoryBefore).toBeLessThan(40_000);
-    client.send({ type: "ack", bytes: limits.highWaterBytes });
+    client.acknowledge();
     await until("it goes on", () => client.receivedBytes > stalled + 64 * 1024);
     client.type("\u0003");
     client.acknowledging = true;
-    client.send({ type: "ack", bytes: 1 });
+    client.acknowledge();
     await client.sees("interrupted");
   });
 
@@ -109,7 +109,7 @@ describe("while yes floods one terminal", () => {
     await fast.sees("interrupted");
     slow.forget();
     slow.acknowledging = true;
-    slow.send({ type: "ack", bytes: slow.receivedBytes - 100 });
+    slow.acknowledge();
     await slow.sees("interrupted");
     expect(slow.of("snapshot").map(({ reason }) => reason)).toEqual(["attach", "resync"]);
   });

@@ -190,6 +190,12 @@ export class TestClient implements Disposable {
     this.webSocket.terminate();
   }
 
+  /** Acknowledges all that was received and not yet acknowledged. */
+  acknowledge(): void {
+    if (this.#unacknowledged > 0) this.send({ type: "ack", bytes: this.#unacknowledged });
+    this.#unacknowledged = 0;
+  }
+
   #receive(data: RawData): void {
     const message = decodeServerMessage(data as Buffer);
     if (message.type !== "output") this.messages.push(message);
@@ -202,8 +208,6 @@ export class TestClient implements Disposable {
       this.#keptBytes -= this.#chunks.shift()?.byteLength ?? 0;
     }
     this.#unacknowledged += bytes.byteLength;
-    if (!this.acknowledging) return;
-    this.send({ type: "ack", bytes: this.#unacknowledged });
-    this.#unacknowledged = 0;
+    if (this.acknowledging) this.acknowledge();
   }
 }
