@@ -12,6 +12,8 @@ import { RateLimit } from "./rate-limit.ts";
  */
 const maxBufferedBytes = 1024 * 1024;
 
+const binary = { binary: true, compress: false } as const;
+
 export interface BridgeOptions {
   /** A socket that answers no ping for so long is dropped. */
   readonly heartbeatMs: number;
@@ -71,10 +73,14 @@ export class Bridge {
       return;
     }
     if (this.#closing) return;
-    this.#webSocket.send(body, { binary: true, compress: false }, () => {
-      if (this.#webSocket.bufferedAmount < maxBufferedBytes / 2) this.#keeper?.resume();
+    if (this.#webSocket.bufferedAmount + body.byteLength < maxBufferedBytes) {
+      this.#webSocket.send(body, binary);
+      return;
+    }
+    this.#keeper?.pause();
+    this.#webSocket.send(body, binary, () => {
+      if (this.#webSocket.bufferedAmount < maxBufferedBytes) this.#keeper?.resume();
     });
-    if (this.#webSocket.bufferedAmount >= maxBufferedBytes) this.#keeper?.pause();
   }
 
   /** Closes both sides; the first reason counts. */

@@ -171,14 +171,15 @@ export class Terminal {
   }
 
   #output(frame: Buffer): void {
-    this.#mirror.feed(frame.subarray(outputOffset));
-    const viewers = [...this.#viewers];
-    const someoneReads = viewers.some((viewer) => !viewer.behind && !viewer.full);
-    for (const viewer of viewers) {
+    let someoneReads = false;
+    for (const viewer of this.#viewers) someoneReads ||= !viewer.behind && !viewer.full;
+    for (const viewer of this.#viewers) {
       // One that is full while another reads skips this, and sees the screen again later.
       if (someoneReads && viewer.full) viewer.behind = true;
       if (!viewer.behind) viewer.sendOutput(frame);
     }
+    // After the send: an echo need not wait for the mirror.
+    this.#mirror.feed(frame.subarray(outputOffset));
     this.#updateFlow();
   }
 
@@ -187,8 +188,11 @@ export class Terminal {
     if (this.#closed) return;
     for (const viewer of this.#viewers) {
       if (!viewer.behind || viewer.full) continue;
+      // Sends what was gathered, which may have brought this viewer back already.
       this.#gatherer.flush();
-      viewer.sendSnapshot("resync", this.#mirror.snapshot(resyncScrollbackLines));
+      if (viewer.behind) {
+        viewer.sendSnapshot("resync", this.#mirror.snapshot(resyncScrollbackLines));
+      }
     }
     const viewers = [...this.#viewers];
     const nobodyTakes = viewers.length > 0 && viewers.every((viewer) => viewer.full);
