@@ -97,6 +97,11 @@ export interface LabHost {
   innerEngine(): InnerEngine;
   /** Trusted observation and probes from outside the lab's mount namespace. */
   hand(): TrustedHand;
+  /**
+   * Id (`sha256:…`) of an image of the course in the inner engine, whatever bears its name there by now.
+   * Loads it again where the student removed it.
+   */
+  trustedImage(name: string): Promise<string>;
 }
 
 export interface InnerEngineRequest {
@@ -201,11 +206,15 @@ export interface TrustedHand {
 /** Opens an engine, and everything below. `await using` closes its connections; labs stay. */
 export interface SandboxEngine extends AsyncDisposable {
   describe(): Promise<EngineDescription>;
+  /** Builds what the first lab would otherwise wait for. */
+  prepare(onProgress?: ProgressListener): Promise<void>;
   /** Throws `SandboxError`: `topology-not-found`, `name-taken`, `name-invalid`, `lab-start-failed`. */
   up(request: LabRequest): Promise<Lab>;
   list(): Promise<readonly LabSummary[]>;
   /** Throws `SandboxError` `lab-not-found`, with the nearest id in the message. */
   find(id: string): Promise<Lab>;
+  /** Brings back a lab that is `stopped`, with its files; resolves at once where it runs. */
+  start(id: string): Promise<Lab>;
   /** Back to the start state: same id, fresh hosts. */
   reset(id: string, options?: { readonly onProgress?: ProgressListener }): Promise<Lab>;
   /** Removes the lab and everything it owns. Idempotent only for labs that exist. */
@@ -214,4 +223,4 @@ export interface SandboxEngine extends AsyncDisposable {
 
 export type { SandboxErrorCode } from "./errors.ts";
 export { SandboxError } from "./errors.ts";
-export { topologies } from "./topologies/index.ts";
+export { type Topology, topologies } from "./topologies/index.ts";

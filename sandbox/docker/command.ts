@@ -32,9 +32,10 @@ export function output(file: string, args: readonly string[], env = {}): Promise
 /** The docker command line against one engine. */
 export type DockerCommand = (...args: readonly string[]) => Promise<string>;
 
-export function dockerCommand(socketPath: string): DockerCommand {
+/** `address` is what `DOCKER_HOST` takes: `unix:///run/patchbay/docker.sock`. */
+export function dockerCommand(address: string): DockerCommand {
   // The legacy builder needs no buildx on the machine; the image's own files are all it copies.
-  const env = { DOCKER_HOST: `unix://${socketPath}`, DOCKER_BUILDKIT: "0" };
+  const env = { DOCKER_HOST: address, DOCKER_BUILDKIT: "0" };
   return (...args) => output("docker", args, env);
 }
 

@@ -4,6 +4,7 @@ import { request } from "node:http";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { SandboxError } from "../errors.ts";
+import { dockerCommand } from "./command.ts";
 
 /** Where a managed engine keeps what. */
 export interface ManagedEnginePaths {
@@ -21,6 +22,9 @@ export const managedEnginePaths: ManagedEnginePaths = {
 const START_TIMEOUT_MS = 30_000;
 
 const socketOf = (paths: ManagedEnginePaths): string => join(paths.runDirectory, "docker.sock");
+/** Where the managed engine of this machine listens. */
+export const managedEngineSocket = socketOf(managedEnginePaths);
+
 const pidFileOf = (paths: ManagedEnginePaths): string => join(paths.runDirectory, "docker.pid");
 
 function answers(socketPath: string): Promise<boolean> {
@@ -136,10 +140,20 @@ export async function ensureManagedEngine(paths = managedEnginePaths): Promise<s
   return socketPath;
 }
 
-/** Ends the managed engine with SIGTERM; containers still running stay for the next start. */
-export async function stopManagedEngine(paths = managedEnginePaths): Promise<void> {
+/**
+ * Ends the managed engine and every process in its labs. Labs themselves stay, stopped, with their
+ * files: `start` brings them back. Resolves with the number of lab hosts that it stopped.
+ */
+export async function stopManagedEngine(paths = managedEnginePaths): Promise<number> {
   const pid = runningPid(paths);
-  if (pid === undefined) return;
+  if (pid === undefined) return 0;
+  const docker = dockerCommand(`unix://${socketOf(paths)}`);
+  const ids = async (label: string) =>
+    (await docker("ps", "--quiet", "--filter", `label=${label}`)).split("\n").filter(Boolean);
+  const stewards = await ids("patchbay.role=steward");
+  if (stewards.length > 0) await docker("rm", "--force", "--volumes", ...stewards);
+  const hosts = await ids("patchbay.lab");
+  if (hosts.length > 0) await docker("stop", ...hosts);
   process.kill(pid, "SIGTERM");
   const deadlineMs = performance.now() + START_TIMEOUT_MS;
   while (runningPid(paths) !== undefined) {
@@ -151,4 +165,5 @@ export async function stopManagedEngine(paths = managedEnginePaths): Promise<voi
     }
     await sleep(100);
   }
+  return hosts.length;
 }

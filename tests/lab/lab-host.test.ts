@@ -1,52 +1,33 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import {
-  type DockerCommand,
-  dockerCommand,
-  nestedEngineOptions,
-} from "../../sandbox/docker/command.ts";
-import { ensureHostImage } from "../../sandbox/docker/host-image.ts";
-import { ensureManagedEngine, stopManagedEngine } from "../../sandbox/docker/managed-engine.ts";
-import { HandSession, startSteward } from "../../sandbox/docker/steward.ts";
+import type { Lab, PingProbe, SandboxEngine, TrustedHand } from "../../sandbox/index.ts";
+import { openSandbox } from "../../sandbox/open.ts";
 
-let docker: DockerCommand;
-let hand: HandSession;
-let host: string;
-let init: number;
-const made: string[] = [];
+let engine: SandboxEngine;
+let running: Lab;
+let hand: TrustedHand;
 
 /** Runs a shell script as root on the lab host; resolves with what it printed, also where it failed. */
-const lab = (script: string) => docker("exec", host, "sh", "-c", `{ ${script}; } 2>&1 || true`);
+const lab = async (script: string) => {
+  const { stdout } = await running.host().capture(["sh", "-c", `{ ${script}\n} 2>&1`]);
+  return stdout.trimEnd();
+};
 
 beforeAll(async () => {
-  const socketPath = await ensureManagedEngine();
-  docker = dockerCommand(socketPath);
-  const image = await ensureHostImage(docker, ({ title }) => console.log(title));
-  const steward = await startSteward(docker, image);
-  made.push(steward);
-  hand = new HandSession(socketPath, steward);
-  const limits = ["--memory", "2g", "--cpus", "1.5", "--pids-limit", "2000"];
-  host = await docker(
-    ...["run", "--detach", "--hostname", "host1", "--network", "none", ...limits],
-    ...[...nestedEngineOptions, image],
-  );
-  made.push(host);
-  init = Number(await docker("inspect", "--format", "{{.State.Pid}}", host));
-  await hand.ask("prepare", init, { conntrackEntries: 65_536 });
-  while (!(await lab("docker version")).includes("Server:")) await sleep(50);
+  engine = await openSandbox({ engine: "managed" });
+  running = await engine.up({ topology: "iptables" });
+  hand = running.host().hand();
 }, 400_000);
 
 afterAll(async () => {
-  await hand?.[Symbol.asyncDispose]();
-  if (made.length > 0) await docker("rm", "--force", "--volumes", ...made);
-  await stopManagedEngine();
+  if (running !== undefined) await engine.down(running.id);
+  await engine?.[Symbol.asyncDispose]();
 }, 60_000);
 
 test("has the course's images at the first prompt", async () => {
   const names = await lab("docker image ls --format '{{.Repository}}'");
   expect(names.split("\n").sort()).toEqual(["busybox", "nginx"]);
-  const trusted = (await hand.ask("images", init)) as Record<string, string>;
-  expect(await lab("docker image inspect --format '{{.Id}}' busybox")).toBe(trusted["busybox"]);
+  const trusted = await running.host().trustedImage("busybox");
+  expect(await lab("docker image inspect --format '{{.Id}}' busybox")).toBe(trusted);
 });
 
 test("has a user namespace: its root is nobody on the machine", async () => {
@@ -76,43 +57,79 @@ test("shows by a nonce whether one network reaches the other", async () => {
     Number(await lab(`docker inspect -f '{{.State.Pid}}' ${name}`));
   const [c1, c2] = [await pid("c1"), await pid("c2")];
   const field = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
-  const probe = {
+  const probe: PingProbe = {
     from: { kind: "pid", pid: c2 },
     target: { kind: "pid", pid: c1 },
     address: await lab(`docker inspect -f '${field}' c1`),
     ...{ count: 8, intervalMs: 50, lastReplyWaitMs: 300 },
   };
   const isolated = { sent: 8, arrived: 0, answeredByTarget: 0, received: 0 };
-  expect(await hand.ask("ping", init, probe)).toMatchObject(isolated);
+  expect(await hand.ping(probe)).toMatchObject(isolated);
 
   await lab("iptables -I DOCKER-USER -j ACCEPT");
   const reached = { sent: 8, arrived: 8, answeredByTarget: 8, received: 8 };
-  expect(await hand.ask("ping", init, probe)).toMatchObject(reached);
+  expect(await hand.ping(probe)).toMatchObject(reached);
 
   await lab("iptables -F DOCKER-USER; iptables -A DOCKER-USER -j RETURN");
   // The lab host takes the pings to itself: replies come back, and c1 saw nothing.
   await lab(`iptables -t nat -I PREROUTING -p icmp -j REDIRECT`);
   const inItsStead = { arrived: 0, answeredByTarget: 0, received: 8 };
-  expect(await hand.ask("ping", init, probe)).toMatchObject(inItsStead);
+  expect(await hand.ping(probe)).toMatchObject(inItsStead);
 });
 
 test("says that a hung inner engine did not answer, within the time given", async () => {
-  const version = { method: "GET", path: "/version" };
-  expect(await hand.ask("http", init, version)).toMatchObject({ status: 200 });
+  const version = (timeoutMs: number) =>
+    running.host().innerEngine().request({ path: "/version", timeoutMs });
+  expect(await version(5000)).toMatchObject({ status: 200 });
   await lab("pkill -STOP -x dockerd");
   try {
-    await expect(hand.ask("http", init, version, 500)).rejects.toMatchObject({
-      code: "inner-engine-timeout",
-    });
+    await expect(version(500)).rejects.toMatchObject({ code: "inner-engine-timeout" });
   } finally {
     await lab("pkill -CONT -x dockerd");
   }
 });
 
 test("knows no process of another lab, nor of the machine", async () => {
-  const snapshot = (await hand.ask("snapshot", init, { pids: [1, 4_000_000] })) as {
-    byPid: Record<string, unknown>;
-  };
-  expect(snapshot.byPid["1"]).not.toBeNull();
-  expect(snapshot.byPid["4000000"]).toBeNull();
+  const { byPid } = await hand.snapshot([1, 4_000_000]);
+  expect(byPid[1]).not.toBeNull();
+  expect(byPid[4_000_000]).toBeNull();
+});
+
+test("has every tool that the lessons type", async () => {
+  const tools =
+    "docker containerd ip brctl iptables nft tcpdump jq ping curl lsof ss nsenter dig nano vim htop nc";
+  expect(
+    await lab(`for tool in ${tools}; do command -v $tool >/dev/null || echo $tool; done`),
+  ).toBe("");
+  expect(await lab("docker compose version")).toMatch(/v?2\.\d+/);
+  expect(await lab("docker buildx version")).toContain("buildx");
+  for (const tool of ["docker", "ip"]) {
+    // As a Tab after the word would load it.
+    const load = `_comp_load ${tool} || _completion_loader ${tool}; complete -p ${tool}`;
+    expect(await lab(`bash -lic '${load}' 2>/dev/null`)).toMatch(new RegExp(` ${tool}$`));
+  }
+});
+
+test("sees packets with tcpdump, and names with the embedded DNS", async () => {
+  await lab(`docker network create named
+    docker run -d --name db --network named busybox sleep 600`);
+  expect(await lab("docker run --rm --network named busybox ping -c1 db")).toContain(
+    ", 0% packet loss",
+  );
+  const script = `timeout 5 tcpdump -lni any -c 2 icmp >/tmp/seen 2>/dev/null & sleep 1
+    ping -c2 8.8.8.8 >/dev/null; wait; cat /tmp/seen`;
+  expect(await lab(script)).toContain("10.77.0.11 > 8.8.8.8: ICMP echo request");
+});
+
+test("brings up a compose project", async () => {
+  const file = "services: {web: {image: nginx, ports: ['8081:80']}}";
+  await lab(`mkdir -p /root/site && cd /root/site && echo "${file}" >compose.yaml`);
+  expect(await lab("cd /root/site && docker compose up -d --wait")).toContain("Started");
+  expect(await lab("curl -sI localhost:8081")).toContain("200 OK");
+  await lab("cd /root/site && docker compose down");
+});
+
+test("leaves no zombie under the host's init", async () => {
+  await lab("for i in 1 2 3; do docker run --rm busybox true; done; (sleep 0.1 &) ; sleep 0.5");
+  expect(await lab("ps -eo stat= | grep -c ^Z")).toBe("0");
 });

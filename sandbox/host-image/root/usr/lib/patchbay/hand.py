@@ -355,12 +355,83 @@ def dial(init):
                     view = view[os.write(1, view):]
 
 
+# The wire of a lab ---------------------------------------------------------------------------------
+
+GATEWAY = "10.77.0.1"
+ANSWERED_ADDRESSES = ("8.8.8.8", "1.1.1.1")  # what lessons ping; the world outside a lab is only this
+
+
+def ip_batch(commands, *options):
+    done = subprocess.run(
+        ["ip", *options, "-batch", "-"], input="\n".join(commands), capture_output=True, text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise Refused("probe-failed", f"ip -batch: {done.stderr.strip()[:500]}")
+
+
+def link(lab, host, number, init):
+    """Gives a lab host its eth0, 10.77.0.<10 + number>/24. The other end is a bridge in a network
+    namespace that the sidecar holds for this lab alone: no lab shares a link with another one, nor
+    with the machine. Nothing is forwarded there; the gateway itself answers. Ends in the lab's netns."""
+    existing = {entry["name"] for entry in ip_json("netns", "list")}
+    if lab not in existing:
+        tool("ip", "netns", "add", lab)
+        ip_batch(
+            [
+                "link set lo up",
+                "link add lan type bridge",
+                "link set lan up",
+                f"addr add {GATEWAY}/24 dev lan",
+                *(f"addr add {address}/32 dev lo" for address in ANSWERED_ADDRESSES),
+            ],
+            "-n", lab,
+        )
+    gateway = os.open(f"/run/netns/{lab}", os.O_RDONLY | os.O_CLOEXEC)
+    enter_net(init)
+    if any(entry["ifname"] == "eth0" for entry in ip_json("link")):
+        return
+    os.setns(gateway, os.CLONE_NEWNET)
+    ip_batch([
+        f"link add {host} type veth peer name eth0 netns {init}",
+        f"link set {host} master lan up",
+    ])
+    enter_net(init)
+    ip_batch([
+        "link set lo up",
+        f"addr add 10.77.0.{10 + number}/24 dev eth0",
+        "link set eth0 up",
+        f"route add default via {GATEWAY}",
+    ])
+
+
+def unlink(request):
+    if any(entry["name"] == request["lab"] for entry in ip_json("netns", "list")):
+        tool("ip", "netns", "delete", request["lab"])
+    return {}
+
+
+# Ending what a lost client started -----------------------------------------------------------------
+
+
+def kill(request):
+    """Kills the session of a process (an outer pid) if it is one of the lab's."""
+    lab = os.stat(f"/proc/{request['init']}/ns/pid").st_ino
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if os.getsid(int(name)) == request["session"] and lab in pid_namespace_chain(name):
+                os.kill(int(name), signal.SIGKILL)
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return {}
+
+
 # Preparation of a fresh host ----------------------------------------------------------------------
 
 
 def prepare(request):
-    """What a nested engine needs and only a hand outside can give: cgroup directories of its own,
-    a writable sysfs that `ip netns exec` may copy, a bounded conntrack table."""
+    """What a lab host needs and only a hand outside can give: its wire, cgroup directories of its own,
+    a writable sysfs that `ip netns exec` may copy, a bounded conntrack table. Idempotent."""
     init = request["init"]
     with open(f"/proc/{init}/uid_map") as uid_map:
         root = int(uid_map.readline().split()[1])
@@ -387,7 +458,7 @@ def prepare(request):
                     with open(clone, "w") as switch:
                         switch.write("1")
     mounts = os.open(f"/proc/{init}/ns/mnt", os.O_RDONLY)
-    enter_net(init)
+    link(request["lab"], request["host"], request["number"], init)
     limit = "/proc/sys/net/netfilter/nf_conntrack_max"
     conntrack_bounded = False
     if os.path.exists(limit):
@@ -423,6 +494,7 @@ def images(_request):
 
 OPERATIONS = {
     "snapshot": snapshot, "ping": ping, "http": http, "prepare": prepare, "images": images,
+    "unlink": unlink, "kill": kill,
 }
 
 

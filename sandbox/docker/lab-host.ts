@@ -1,0 +1,238 @@
+import { spawn } from "node:child_process";
+import { Duplex, PassThrough, Readable, Writable } from "node:stream";
+import { finished } from "node:stream/promises";
+import type Dockerode from "dockerode";
+import { SandboxError } from "../errors.ts";
+import type {
+  CapturedOutput,
+  ExecOptions,
+  InnerEngine,
+  InnerEngineRequest,
+  KernelSnapshot,
+  LabHost,
+  PingProbe,
+  PingResult,
+  PtyCommand,
+  TrustedHand,
+} from "../index.ts";
+import type { HandSession } from "./steward.ts";
+
+const CAPTURE_LIMIT_BYTES = 16 << 20;
+/** Engines differ in what they say of a command that is not there; a shell says 127, or 126. */
+const SHELL = ["/bin/sh", "-c", 'exec "$@"', "sh"];
+
+/** What a lab host needs of its engine. */
+export interface HostContext {
+  readonly docker: Dockerode;
+  /** As `DOCKER_HOST` takes it. */
+  readonly address: string;
+  hand(): Promise<HandSession>;
+  steward(): Promise<string>;
+}
+
+/** Collects at most `CAPTURE_LIMIT_BYTES`; what comes after is read and dropped. */
+class Collector extends Writable {
+  readonly #chunks: Buffer[] = [];
+  #bytes = 0;
+
+  override _write(chunk: Buffer, _encoding: string, done: () => void): void {
+    const rest = chunk.subarray(0, CAPTURE_LIMIT_BYTES - this.#bytes);
+    this.#bytes += rest.length;
+    if (rest.length > 0) this.#chunks.push(rest);
+    done();
+  }
+
+  get text(): string {
+    return Buffer.concat(this.#chunks).toString("utf8");
+  }
+}
+
+const drain = (): Writable => new Writable({ write: (_chunk, _encoding, done) => done() });
+
+/** Splits the engine's stream of stdout and stderr frames: [stream, 0, 0, 0, length (4, big endian)]. */
+async function demultiplex(stream: Readable, stdout: Writable, stderr: Writable): Promise<void> {
+  let rest = Buffer.alloc(0);
+  for await (const chunk of stream) {
+    rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
+    while (rest.length >= 8 && rest.length >= 8 + rest.readUInt32BE(4)) {
+      const end = 8 + rest.readUInt32BE(4);
+      const target = rest[0] === 2 ? stderr : stdout;
+      if (!target.write(rest.subarray(8, end))) {
+        await new Promise((resolve) => target.once("drain", resolve));
+      }
+      rest = rest.subarray(end);
+    }
+  }
+}
+
+export class DockerLabHost implements LabHost {
+  readonly labId: string;
+  readonly name: string;
+  readonly #containerId: string;
+  readonly #context: HostContext;
+  #init: Promise<number> | undefined;
+
+  constructor(labId: string, name: string, containerId: string, context: HostContext) {
+    this.labId = labId;
+    this.name = name;
+    this.#containerId = containerId;
+    this.#context = context;
+  }
+
+  /** Pid of the host's first process as the outer engine's machine counts it. */
+  #outerInit(): Promise<number> {
+    this.#init ??= this.#context.docker
+      .getContainer(this.#containerId)
+      .inspect()
+      .then(({ State }) => {
+        if (State.Running) return State.Pid;
+        const what = `Lab host ${this.name} of ${this.labId} is ${State.Status}, not running.`;
+        throw new SandboxError("lab-broken", `${what} Run: patchbay lab reset ${this.labId}`);
+      })
+      .catch((error) => {
+        this.#init = undefined;
+        throw error;
+      });
+    return this.#init;
+  }
+
+  async #ask<T>(op: string, request: object, timeoutMs: number, signal?: AbortSignal): Promise<T> {
+    signal?.throwIfAborted();
+    const [init, hand] = await Promise.all([this.#outerInit(), this.#context.hand()]);
+    const answered = hand.ask(op, init, request, timeoutMs) as Promise<T>;
+    if (signal === undefined) return answered;
+    // The hand ends the work at its time limit; the caller need not wait for that.
+    const aborted = new Promise<never>((_, reject) => {
+      signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+    });
+    return Promise.race([answered, aborted]);
+  }
+
+  async exec(argv: readonly string[], options: ExecOptions = {}): Promise<number> {
+    await this.#outerInit();
+    const { stdin, stdout = drain(), stderr = drain(), env = {}, workdir = "/root" } = options;
+    const exec = await this.#context.docker.getContainer(this.#containerId).exec({
+      Cmd: [...SHELL, ...argv],
+      Env: Object.entries(env).map(([name, value]) => `${name}=${value}`),
+      WorkingDir: workdir,
+      AttachStdin: stdin !== undefined,
+      AttachStdout: true,
+      AttachStderr: true,
+    });
+    const stop = async () => {
+      const { Pid, Running } = await exec.inspect();
+      if (Running) await this.#ask("kill", { session: Pid }, 5000);
+    };
+    const onAbort = () => {
+      stop().catch((error) => stderr.write(`The command could not be ended: ${error.message}\n`));
+    };
+    try {
+      const stream = await exec.start({ hijack: true, stdin: stdin !== undefined });
+      options.signal?.addEventListener("abort", onAbort, { once: true });
+      if (options.signal?.aborted) onAbort();
+      // A command that ends before it has read its input closes the stream: nobody's error.
+      stream.on("error", () => undefined);
+      stdin?.pipe(stream);
+      await demultiplex(stream, stdout, stderr);
+      stdin?.unpipe(stream);
+      stream.destroy();
+      options.signal?.throwIfAborted();
+      return (await exec.inspect()).ExitCode ?? 1;
+    } finally {
+      options.signal?.removeEventListener("abort", onAbort);
+    }
+  }
+
+  async capture(
+    argv: readonly string[],
+    options: Omit<ExecOptions, "stdout" | "stderr"> & { readonly input?: string } = {},
+  ): Promise<CapturedOutput> {
+    const { input, ...rest } = options;
+    const [stdout, stderr] = [new Collector(), new Collector()];
+    const stdin = input === undefined ? rest.stdin : Readable.from([Buffer.from(input)]);
+    const exitCode = await this.exec(argv, { ...rest, ...(stdin && { stdin }), stdout, stderr });
+    for (const collector of [stdout, stderr]) {
+      collector.end();
+      await finished(collector);
+    }
+    return { exitCode, stdout: stdout.text, stderr: stderr.text };
+  }
+
+  shellCommand({ terminalId }: { readonly terminalId: string }): PtyCommand {
+    const shell = ["/usr/lib/patchbay/login-shell", terminalId];
+    const variables = ["--env", "TERM=xterm-256color", "--env", "COLORTERM=truecolor"];
+    return {
+      file: "docker",
+      args: [
+        ...["--host", this.#context.address, "exec", "--interactive", "--tty"],
+        ...[...variables, this.#containerId, ...shell],
+      ],
+      env: {},
+    };
+  }
+
+  async endShell(terminalId: string): Promise<void> {
+    await this.exec(["/usr/lib/patchbay/end-shell", terminalId]);
+  }
+
+  innerEngine(): InnerEngine {
+    return {
+      request: async ({ method = "GET", path, body, timeoutMs = 5000, signal }) => {
+        const request = { method, path, ...(body === undefined ? {} : { body }) };
+        return this.#ask("http", request, timeoutMs, signal);
+      },
+      dial: async () => {
+        const [init, steward] = await Promise.all([this.#outerInit(), this.#context.steward()]);
+        const hand = ["python3", "/usr/lib/patchbay/hand.py", "dial", String(init)];
+        const args = ["--host", this.#context.address, "exec", "--interactive", steward, ...hand];
+        const child = spawn("docker", args, { stdio: ["pipe", "pipe", "inherit"] });
+        const connection = Duplex.from({
+          writable: child.stdin,
+          readable: child.stdout.pipe(new PassThrough()),
+        });
+        connection.on("close", () => child.kill());
+        return connection;
+      },
+    };
+  }
+
+  hand(): TrustedHand {
+    return {
+      snapshot: (pids, { signal } = {}) =>
+        this.#ask<KernelSnapshot>("snapshot", { pids }, 10_000, signal),
+      ping: (
+        { count = 8, intervalMs = 100, lastReplyWaitMs = 1000, ...probe },
+        { signal } = {},
+      ) => {
+        const request: PingProbe = { ...probe, count, intervalMs, lastReplyWaitMs };
+        const timeoutMs = count * intervalMs + lastReplyWaitMs + 5000;
+        return this.#ask<PingResult>("ping", request, timeoutMs, signal);
+      },
+    };
+  }
+
+  async trustedImage(name: string): Promise<string> {
+    const images = await this.#ask<Record<string, string>>("images", {}, 5000);
+    const id = images[name];
+    if (id === undefined) {
+      const known = Object.keys(images).join(", ");
+      throw new SandboxError("probe-failed", `No course image "${name}". There are: ${known}.`);
+    }
+    const engine = this.innerEngine();
+    const ask = (request: InnerEngineRequest) => engine.request(request);
+    if ((await ask({ path: `/images/${id}/json` })).status === 200) return id;
+    // Removed by the student: brought back from the hand's own disk, under no name.
+    const image = { method: "POST", path: "/images/create?fromSrc=-", image: name };
+    const loaded = await this.#ask<{ status: number; body: unknown }>("http", image, 30_000);
+    const status = typeof loaded.body === "string" ? loaded.body : JSON.stringify(loaded.body);
+    const imported = status.match(/sha256:[0-9a-f]{64}/)?.[0];
+    if (loaded.status === 200 && imported !== undefined) return imported;
+    throw new SandboxError("probe-failed", `The engine refused image ${name}: ${status}`);
+  }
+
+  /** Prepares the host from outside; see `prepare` in hand.py. */
+  async prepare(number: number): Promise<void> {
+    const request = { lab: this.labId, host: this.name, number, conntrackEntries: 65_536 };
+    await this.#ask("prepare", request, 10_000);
+  }
+}

@@ -1,0 +1,18 @@
+/** The one place that says which kind of engine there is; everything else sees `SandboxEngine`. */
+import { chooseEngine } from "./docker/choose.ts";
+import type { ProgressListener, SandboxEngine } from "./index.ts";
+
+export interface OpenSandboxOptions {
+  /** `managed`, or an address as `DOCKER_HOST` takes it. Without: the best that is there. */
+  readonly engine?: string | undefined;
+  readonly onProgress?: ProgressListener;
+}
+
+/**
+ * Opens the sandbox and starts the managed engine where that is the choice. Labs need the lab host's
+ * image, which the first `up` builds; `prepare` on the result builds it now.
+ * Throws `SandboxError` `engine-unreachable`.
+ */
+export function openSandbox(options: OpenSandboxOptions = {}): Promise<SandboxEngine> {
+  return chooseEngine(options.engine, options.onProgress ?? (() => undefined));
+}

@@ -1,0 +1,247 @@
+/** What every engine keeps to, run over each engine that can run here. */
+import { Readable } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
+import { spawn } from "node-pty";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { dockerCommand } from "../../sandbox/docker/command.ts";
+import { ensureManagedEngine, stopManagedEngine } from "../../sandbox/docker/managed-engine.ts";
+import type { IsolationRung, Lab, SandboxEngine } from "../../sandbox/index.ts";
+import { openSandbox } from "../../sandbox/open.ts";
+import { type PlainEngine, startPlainEngine } from "../fixtures/plain-engine.ts";
+
+interface Subject {
+  readonly name: string;
+  readonly isolation: IsolationRung;
+  /** The engine's address for `openSandbox`, and what only a test asks of the outer engine. */
+  open(): Promise<{ readonly engine: string; readonly address: string }>;
+  close(): Promise<void>;
+}
+
+let plain: PlainEngine;
+const subjects: readonly Subject[] = [
+  {
+    name: "managed engine",
+    isolation: "userns",
+    open: async () => ({ engine: "managed", address: `unix://${await ensureManagedEngine()}` }),
+    close: async () => {
+      await stopManagedEngine();
+    },
+  },
+  {
+    name: "an engine that is there already, without user namespaces",
+    isolation: "privileged",
+    open: async () => {
+      plain = await startPlainEngine();
+      return { engine: plain.address, address: plain.address };
+    },
+    close: async () => plain[Symbol.asyncDispose](),
+  },
+];
+
+describe.each(subjects)("$name", (subject) => {
+  let engine: SandboxEngine;
+  let lab: Lab;
+  let address: string;
+
+  beforeAll(async () => {
+    const opened = await subject.open();
+    address = opened.address;
+    engine = await openSandbox({ engine: opened.engine });
+    lab = await engine.up({ topology: "iptables", name: "contract-one" });
+  }, 400_000);
+
+  afterAll(async () => {
+    for (const { id } of (await engine?.list()) ?? []) {
+      if (id.startsWith("contract-")) await engine.down(id);
+    }
+    await engine?.[Symbol.asyncDispose]();
+    await subject.close();
+  }, 60_000);
+
+  test("says what it is and how strongly it keeps labs apart", async () => {
+    const description = await engine.describe();
+    expect(description.isolation).toBe(subject.isolation);
+    expect(description.isolationMeaning).not.toBe("");
+    expect(description.version).toMatch(/^\d+\./);
+  });
+
+  test("gives a lab whose engine answers at once", async () => {
+    expect(lab).toMatchObject({ id: "contract-one", lab: "iptables", hosts: [{ name: "host1" }] });
+    const version = await lab.host().innerEngine().request({ path: "/version" });
+    expect(version).toMatchObject({ status: 200, body: { ApiVersion: expect.any(String) } });
+    expect((await lab.host().capture(["hostname"])).stdout).toBe("host1\n");
+  });
+
+  test("runs containers with limits, and their statistics are there", async () => {
+    const run = "docker run -d --name limited --memory 64m --cpus 0.5 busybox sleep 600";
+    expect(await lab.host().capture(["sh", "-c", run])).toMatchObject({ exitCode: 0 });
+    const stats = ["docker", "stats", "--no-stream", "--format", "{{.MemUsage}}", "limited"];
+    expect((await lab.host().capture(stats)).stdout).toContain("/ 64MiB");
+  });
+
+  test("gives the host a stable address, and a gateway that answers for the world outside", async () => {
+    const script = "ip -4 -br addr show eth0 && ping -c1 -W1 8.8.8.8 && ping -c1 -W1 1.1.1.1";
+    const { exitCode, stdout } = await lab.host().capture(["sh", "-c", script]);
+    expect(stdout).toMatch(/^eth0@\S+\s+UP\s+10\.77\.0\.11\/24/);
+    expect(exitCode).toBe(0);
+    const inside = ["docker", "run", "--rm", "busybox", "ping", "-c1", "-W1", "8.8.8.8"];
+    expect((await lab.host().capture(inside)).exitCode).toBe(0);
+  });
+
+  test("keeps two labs on wires of their own", async () => {
+    const other = await engine.up({ topology: "iptables", name: "contract-two" });
+    await other.host().capture(["ip", "addr", "add", "10.77.0.99/24", "dev", "eth0"]);
+    const ping = ["ping", "-c1", "-W1", "10.77.0.99"];
+    expect((await other.host().capture(ping)).exitCode).toBe(0);
+    expect((await lab.host().capture(ping)).exitCode).toBe(1);
+    await engine.down("contract-two");
+  });
+
+  test("passes stdin, stdout, stderr and the exit code through", async () => {
+    const script = "cat; echo to-stderr >&2; exit 37";
+    const input = "x".repeat(300_000);
+    const { exitCode, stdout, stderr } = await lab.host().capture(["sh", "-c", script], { input });
+    expect([exitCode, stdout.length, stderr]).toEqual([37, 300_000, "to-stderr\n"]);
+    expect((await lab.host().capture(["no-such-command"])).exitCode).toBe(127);
+    expect((await lab.host().capture(["/etc"])).exitCode).toBe(126);
+    const endless = { stdin: new Readable({ read: () => undefined }) };
+    expect(await lab.host().exec(["true"], endless)).toBe(0);
+  });
+
+  test("ends a command, and its children, when it is called off", async () => {
+    const controller = new AbortController();
+    const script = "sleep 4711 & sleep 4712";
+    const running = lab.host().exec(["sh", "-c", script], { signal: controller.signal });
+    const sleeps = async () =>
+      (await lab.host().capture(["pgrep", "-fc", "^sleep 471"])).stdout.trim();
+    await expect.poll(sleeps, { timeout: 10_000 }).toBe("2");
+    controller.abort();
+    await expect(running).rejects.toThrow(/abort/i);
+    await expect.poll(sleeps, { timeout: 10_000 }).toBe("0");
+  });
+
+  test("gives a shell in a PTY, and ends it with everything that it started", async () => {
+    const { file, args, env } = lab.host().shellCommand({ terminalId: "contract" });
+    const pty = spawn(file, [...args], { env: { ...process.env, ...env }, cols: 80, rows: 24 });
+    let shown = "";
+    pty.onData((data) => {
+      shown += data;
+    });
+    const until = async (text: string) => {
+      const deadline = performance.now() + 10_000;
+      while (!shown.includes(text)) {
+        if (performance.now() > deadline) throw new Error(`no "${text}" in: ${shown}`);
+        await sleep(20);
+      }
+    };
+    await until("root@host1");
+    pty.write("tty; stty size; setsid sleep 4713 & echo started\r");
+    await until("24 80");
+    await until("started\r\n");
+    await lab.host().endShell("contract");
+    expect((await lab.host().capture(["pgrep", "-f", "sleep 4713"])).exitCode).toBe(1);
+    await lab.host().endShell("contract");
+    pty.kill();
+  });
+
+  test("connects to the inner engine's socket", async () => {
+    const connection = await lab.host().innerEngine().dial();
+    connection.end("GET /_ping HTTP/1.0\r\nHost: x\r\n\r\n");
+    const text = (await connection.toArray()).join("");
+    expect(text).toContain("200 OK");
+  });
+
+  test("gives a course image by its id, whatever bears its name, and though it was removed", async () => {
+    const id = await lab.host().trustedImage("busybox");
+    const forge = "docker tag nginx busybox && docker image rm nginx";
+    expect((await lab.host().capture(["sh", "-c", forge])).exitCode).toBe(0);
+    expect(await lab.host().trustedImage("busybox")).toBe(id);
+    await lab
+      .host()
+      .capture(["sh", "-c", "docker rm -f limited; docker rmi -f $(docker images -aq)"]);
+    const brought = await lab.host().trustedImage("busybox");
+    const run = ["docker", "run", "--rm", brought, "echo", "brought back"];
+    expect((await lab.host().capture(run)).stdout).toBe("brought back\n");
+  });
+
+  test("resets to the start state, under the same id", async () => {
+    await lab.host().capture(["sh", "-c", "docker network create mine; touch /root/mine"]);
+    const again = await engine.reset("contract-one");
+    expect(again.id).toBe("contract-one");
+    const look = "ls /root; docker network ls --format '{{.Name}}'; docker images -q | wc -l";
+    const { stdout } = await again.host().capture(["sh", "-c", look]);
+    expect(stdout).toBe("bridge\nhost\nnone\n2\n");
+    lab = again;
+  });
+
+  test("keeps the files of a lab that was stopped", async () => {
+    await lab.host().capture(["touch", "/root/kept"]);
+    await dockerCommand(address)("stop", "patchbay-contract-one-host1");
+    expect((await engine.find("contract-one")).state).toBe("stopped");
+    const back = await engine.start("contract-one");
+    const look = "ls /root; ping -c1 -W1 8.8.8.8 >/dev/null && docker run --rm busybox echo runs";
+    expect((await back.host().capture(["sh", "-c", look])).stdout).toBe("kept\nruns\n");
+  });
+
+  test("brings the wires back when the sidecar was lost", async () => {
+    await dockerCommand(address)("rm", "--force", "--volumes", "patchbay-steward");
+    const current = await engine.find("contract-one");
+    const measured = async () => {
+      await current.host().hand().snapshot([]);
+      return true;
+    };
+    await expect.poll(() => measured().catch(() => false), { timeout: 15_000 }).toBe(true);
+    const ping = ["ping", "-c1", "-W1", "8.8.8.8"];
+    expect((await current.host().capture(ping)).exitCode).toBe(0);
+  });
+
+  test("refuses wrong requests with words that help", async () => {
+    const error = (code: string, message: RegExp) =>
+      expect.objectContaining({ code, message: expect.stringMatching(message) });
+    await expect(engine.up({ topology: "iptable" })).rejects.toEqual(
+      error("topology-not-found", /Did you mean "iptables"\?/),
+    );
+    await expect(engine.up({ topology: "iptables", name: "a b" })).rejects.toEqual(
+      error("name-invalid", /a-z, 0-9/),
+    );
+    await expect(engine.up({ topology: "iptables", name: "contract-one" })).rejects.toEqual(
+      error("name-taken", /patchbay lab down contract-one/),
+    );
+    await expect(engine.find("contract-on")).rejects.toEqual(
+      error("lab-not-found", /Did you mean "contract-one"\?/),
+    );
+    expect(() => lab.host("host9")).toThrow(/Hosts: host1/);
+  });
+
+  test("leaves nothing of a lab whose start was called off", async () => {
+    const controller = new AbortController();
+    const started = engine.up({
+      topology: "iptables",
+      name: "contract-off",
+      signal: controller.signal,
+      onProgress: ({ title }) => title === "Docker engine inside" && controller.abort(),
+    });
+    await expect(started).rejects.toThrow(/abort/i);
+    expect((await engine.list()).map(({ id }) => id)).not.toContain("contract-off");
+  });
+
+  test("leaves nothing of a lab that is down", async () => {
+    await engine.down("contract-one");
+    await expect(engine.down("contract-one")).rejects.toMatchObject({ code: "lab-not-found" });
+    const docker = dockerCommand(address);
+    expect(await docker("ps", "--all", "--quiet", "--filter", "label=patchbay.lab")).toBe("");
+    expect(await docker("volume", "ls", "--quiet", "--filter", "dangling=true")).toBe("");
+    expect(await docker("exec", "patchbay-steward", "ip", "netns", "list")).toBe("");
+  });
+});
+
+test("refuses an address that is none, and one that does not answer", async () => {
+  await expect(openSandbox({ engine: "docker.sock" })).rejects.toMatchObject({
+    code: "engine-unreachable",
+    message: expect.stringContaining("unix:///"),
+  });
+  await expect(openSandbox({ engine: "unix:///nowhere.sock" })).rejects.toMatchObject({
+    code: "engine-unreachable",
+    message: expect.stringContaining("/nowhere.sock"),
+  });
+});
