@@ -1,0 +1,5 @@
+#!/usr/bin/env node
+import { fileURLToPath } from "node:url";
+import { runPinned } from "../scripts/run-pinned.mjs";
+
+await runPinned(fileURLToPath(new URL("../graders/cli/main.ts", import.meta.url)));

@@ -1,0 +1,145 @@
+import { parseArgs } from "node:util";
+import pico from "picocolors";
+import {
+  chooseLab,
+  exitCodes,
+  openEngine,
+  runCommandLine,
+  UsageError,
+  unknown,
+} from "../../sandbox/cli/command-line.ts";
+import { overall } from "../core/results.ts";
+import { applyAnswer, verifyExercise } from "../core/verify.ts";
+import { type Exercise, type ExerciseResult, entryOf, exercises, gradeExercise } from "../index.ts";
+import { type ReporterName, reporters } from "../reporters/index.ts";
+
+const usage = `
+Usage: graders <command> [options]
+
+  list [--format json]                        the exercises of the course
+  check [EXERCISE…] --lab <id> [--format pretty|json|junit|tap]
+                                              grade a lab; without EXERCISE: all of its lesson
+  solve EXERCISE --lab <id> [--solution NAME] run a reference solution on a lab
+  verify [EXERCISE…]                          prove exercises: solutions pass, wrong answers don't
+
+  --lab may be left out where one lab runs.
+  --engine managed|unix:///…|tcp://…          the engine that labs run on (also PATCHBAY_ENGINE)
+
+Exit codes of check and verify: 0 all passed, 1 something failed, 2 usage, 3 a grader or the lab broke
+`;
+
+const engineOption = { engine: { type: "string" } } as const;
+const labOption = { lab: { type: "string" } } as const;
+const formatOption = { format: { type: "string", default: "pretty" } } as const;
+
+function exerciseNamed(id: string): Exercise {
+  const found = exercises.find((exercise) => exercise.id === id);
+  if (found !== undefined) return found;
+  throw unknown(
+    "exercise",
+    id,
+    exercises.map((exercise) => exercise.id),
+  );
+}
+
+async function list(args: string[]): Promise<number> {
+  const { values } = parseArgs({ args, options: { ...engineOption, ...formatOption } });
+  const entries = exercises.map(entryOf);
+  if (values.format === "json") {
+    process.stdout.write(`${JSON.stringify(entries, null, 2)}\n`);
+    return exitCodes.passed;
+  }
+  if (values.format !== "pretty") throw unknown("format", values.format, ["pretty", "json"]);
+  const width = Math.max(...entries.map(({ exercise }) => exercise.length));
+  for (const { exercise, lab, title } of entries) {
+    process.stdout.write(`${exercise.padEnd(width)}  ${title} (lab ${lab})\n`);
+  }
+  return exitCodes.passed;
+}
+
+const exitCodeOf = (results: readonly ExerciseResult[]): number => {
+  const status = overall(results.map((result) => result.status));
+  if (status === "errored") return exitCodes.broken;
+  return status === "failed" ? exitCodes.failed : exitCodes.passed;
+};
+
+async function check(args: string[], signal: AbortSignal): Promise<number> {
+  const options = { ...engineOption, ...labOption, ...formatOption };
+  const { values, positionals } = parseArgs({ args, options, allowPositionals: true });
+  if (!Object.hasOwn(reporters, values.format)) {
+    throw unknown("format", values.format, Object.keys(reporters));
+  }
+  const named = positionals.map(exerciseNamed);
+  await using engine = await openEngine(values.engine);
+  const lab = await chooseLab(engine, values.lab);
+  for (const { id, lab: wanted } of named) {
+    if (wanted === lab.lab) continue;
+    throw new UsageError(
+      `${id} runs in a lab "${wanted}", and "${lab.id}" is a lab "${lab.lab}". Start one: patchbay lab up ${wanted}`,
+    );
+  }
+  const wanted = named.length > 0 ? named : exercises.filter((each) => each.lab === lab.lab);
+  const results: ExerciseResult[] = [];
+  for (const exercise of wanted) results.push(await gradeExercise(exercise, lab, { signal }));
+  const titles = Object.fromEntries(exercises.map(({ id, title }) => [id, title]));
+  const color = pico.createColors(process.stdout.isTTY).isColorSupported && process.stdout.isTTY;
+  process.stdout.write(reporters[values.format as ReporterName](results, { color, titles }));
+  return exitCodeOf(results);
+}
+
+async function solve(args: string[]): Promise<number> {
+  const options = { ...engineOption, ...labOption, solution: { type: "string" } } as const;
+  const { values, positionals } = parseArgs({ args, options, allowPositionals: true });
+  const [id, ...rest] = positionals;
+  if (id === undefined || rest.length > 0) throw new UsageError("Name one exercise.");
+  const { solutions, lab: wanted } = exerciseNamed(id);
+  const names = solutions.map(({ name }) => name);
+  const solution =
+    values.solution === undefined
+      ? solutions[0]
+      : solutions.find(({ name }) => name === values.solution);
+  if (solution === undefined) throw unknown("solution", values.solution ?? "", names);
+  await using engine = await openEngine(values.engine);
+  const lab = await chooseLab(engine, values.lab);
+  if (lab.lab !== wanted) {
+    throw new UsageError(`${id} runs in a lab "${wanted}"; "${lab.id}" is a lab "${lab.lab}".`);
+  }
+  await applyAnswer(lab, solution);
+  process.stderr.write(`Ran solution ${solution.name}: ${solution.title}.\n`);
+  return exitCodes.passed;
+}
+
+async function verify(args: string[], signal: AbortSignal): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args,
+    options: engineOption,
+    allowPositionals: true,
+  });
+  const wanted = positionals.length > 0 ? positionals.map(exerciseNamed) : exercises;
+  await using engine = await openEngine(values.engine);
+  const colors = pico.createColors(process.stdout.isTTY);
+  const counts = { held: 0, broken: 0 };
+  for (const exercise of wanted) {
+    process.stdout.write(`${colors.bold(exercise.id)}\n`);
+    for await (const { claim, holds, actual } of verifyExercise(exercise, engine, signal)) {
+      const mark = holds ? colors.green("✔") : colors.red("✖");
+      process.stdout.write(`  ${mark} ${claim}\n`);
+      if (actual !== undefined)
+        process.stdout.write(`      ${actual.replace(/\n/g, "\n      ")}\n`);
+      counts[holds ? "held" : "broken"] += 1;
+    }
+  }
+  process.stdout.write(`${counts.held} held, ${counts.broken} did not\n`);
+  return counts.broken === 0 ? exitCodes.passed : exitCodes.failed;
+}
+
+const commands = { list, check, solve, verify };
+
+await runCommandLine(usage, async ([name, ...args], signal) => {
+  if (name === undefined || name === "help" || name === "--help" || name === "-h") {
+    process.stdout.write(usage.trimStart());
+    return name === undefined ? exitCodes.usage : exitCodes.passed;
+  }
+  if (!Object.hasOwn(commands, name)) throw unknown("command", name, Object.keys(commands));
+  return commands[name as keyof typeof commands](args, signal);
+});

@@ -1,0 +1,112 @@
+import type { Lab } from "../../sandbox/index.ts";
+import type { LabFacts } from "../facts/model.ts";
+
+/** What a check works with. */
+export interface CheckContext {
+  readonly lab: Lab;
+  /** The lab's state, collected once for all checks of a run. */
+  facts(): Promise<LabFacts>;
+  /** Aborts when the check's time is over or the run is called off. */
+  readonly signal: AbortSignal;
+}
+
+export interface Passed<Value> {
+  readonly status: "passed";
+  /** What checks that need this one go on with. */
+  readonly value: Value;
+  readonly actual?: string;
+}
+
+export interface Failed {
+  readonly status: "failed";
+  readonly expected: string;
+  readonly actual: string;
+  /** Only where the actual state suggests what to look at. */
+  readonly hint?: string;
+}
+
+export function pass(): Passed<undefined>;
+export function pass<Value>(value: Value, actual?: string): Passed<Value>;
+export function pass(value?: unknown, actual?: string): Passed<unknown> {
+  return actual === undefined ? { status: "passed", value } : { status: "passed", value, actual };
+}
+
+export const fail = (expected: string, actual: string, hint?: string): Failed => ({
+  status: "failed",
+  expected,
+  actual,
+  ...(hint === undefined ? {} : { hint }),
+});
+
+export interface Check<Value = unknown> {
+  /** Unique within the exercise. */
+  readonly id: string;
+  /** What holds when it passes, as a sentence without a full stop. */
+  readonly title: string;
+  /** Checks that must have passed before this one means anything. */
+  readonly needs: readonly Check[];
+  /** Default 20 000. */
+  readonly timeoutMs: number;
+  /** `values` are those of `needs`, in the same order. A throw is the grader's fault, never a verdict. */
+  run(context: CheckContext, values: readonly unknown[]): Promise<Passed<Value> | Failed>;
+}
+
+type Needs = Readonly<Record<string, Check>>;
+type ValuesOf<N extends Needs> = {
+  readonly [Name in keyof N]: N[Name] extends Check<infer Value> ? Value : never;
+};
+
+/**
+ * Defines a check. `needs` names other checks; `run` gets their values under the same names, and is
+ * not called where one of them did not pass.
+ */
+export function check<Value = undefined, N extends Needs = Record<never, never>>(definition: {
+  readonly id: string;
+  readonly title: string;
+  readonly needs?: N;
+  readonly timeoutMs?: number;
+  run(
+    context: CheckContext & ValuesOf<N>,
+  ): Passed<Value> | Failed | Promise<Passed<Value> | Failed>;
+}): Check<Value> {
+  const { id, title, needs = {}, timeoutMs = 20_000 } = definition;
+  const names = Object.keys(needs);
+  return {
+    id,
+    title,
+    timeoutMs,
+    needs: Object.values(needs),
+    async run(context, values) {
+      const byName = Object.fromEntries(names.map((name, index) => [name, values[index]]));
+      return definition.run({ ...context, ...byName } as CheckContext & ValuesOf<N>);
+    },
+  };
+}
+
+/** A way to a state of the lab: a shell script that root runs on the lab's first host. */
+export interface Answer {
+  readonly name: string;
+  /** Why it is right, or why it is wrong. */
+  readonly title: string;
+  readonly script: string;
+}
+
+export interface WrongAnswer extends Answer {
+  /** Id of the check that must fail. */
+  readonly rejectedBy: string;
+}
+
+export interface Exercise {
+  /** `lesson/name` or `homework/name`. */
+  readonly id: string;
+  readonly title: string;
+  readonly lesson: string;
+  /** Topology that its lab has. */
+  readonly lab: string;
+  /** Kernel features that it needs beyond those of every lab. */
+  readonly requires: readonly string[];
+  readonly checks: readonly Check[];
+  /** The first one is what `graders solve` runs by default. */
+  readonly solutions: readonly Answer[];
+  readonly wrongAnswers: readonly WrongAnswer[];
+}

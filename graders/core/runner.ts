@@ -1,0 +1,108 @@
+import { type Lab, SandboxError } from "../../sandbox/index.ts";
+import { collectFacts } from "../facts/collect.ts";
+import type { LabFacts } from "../facts/model.ts";
+import type { Check, CheckContext, Exercise, Failed, Passed } from "./exercise.ts";
+import { type CheckResult, type ExerciseResult, overall } from "./results.ts";
+
+export interface GradeOptions {
+  readonly signal?: AbortSignal;
+  /** Told as each check ends, in the order in which they end. */
+  readonly onCheck?: (result: CheckResult) => void;
+}
+
+interface Settled {
+  readonly result: CheckResult;
+  readonly value?: unknown;
+}
+
+const words = (error: unknown): string =>
+  error instanceof SandboxError
+    ? `${error.message} (${error.code})`
+    : error instanceof Error
+      ? `${error.name}: ${error.message}`
+      : String(error);
+
+/** Rejects when the signal aborts: a check that hears nothing must not hold up the run. */
+function aborted(signal: AbortSignal): { promise: Promise<never>; release(): void } {
+  let onAbort: () => void = () => undefined;
+  const promise = new Promise<never>((_, reject) => {
+    onAbort = () => reject(signal.reason);
+    if (signal.aborted) onAbort();
+    else signal.addEventListener("abort", onAbort, { once: true });
+  });
+  promise.catch(() => undefined);
+  return { promise, release: () => signal.removeEventListener("abort", onAbort) };
+}
+
+function described(check: Check, outcome: Passed<unknown> | Failed): CheckResult {
+  const { id, title } = check;
+  if (outcome.status === "failed") return { id, title, ...outcome };
+  const { status, actual } = outcome;
+  return actual === undefined ? { id, title, status } : { id, title, status, actual };
+}
+
+/**
+ * Runs the checks of an exercise on a lab, side by side as far as their needs allow. Changes nothing
+ * in the lab that outlasts the run. Rejects only where `signal` aborts.
+ */
+export async function gradeExercise(
+  exercise: Exercise,
+  lab: Lab,
+  { signal = new AbortController().signal, onCheck = () => undefined }: GradeOptions = {},
+): Promise<ExerciseResult> {
+  signal.throwIfAborted();
+  const startMs = performance.now();
+  let collected: Promise<LabFacts> | undefined;
+  const facts = () => {
+    collected ??= collectFacts(lab, signal);
+    return collected;
+  };
+  const running = new Map<Check, Promise<Settled>>();
+
+  async function settle(check: Check): Promise<Settled> {
+    const { id, title } = check;
+    const needed = await Promise.all(check.needs.map(start));
+    const missing = needed.find(({ result }) => result.status !== "passed");
+    if (missing !== undefined) {
+      const because = `“${missing.result.title}” did not pass`;
+      return { result: { id, title, status: "skipped", because } };
+    }
+    const overdue = AbortSignal.timeout(check.timeoutMs);
+    const context: CheckContext = { lab, facts, signal: AbortSignal.any([signal, overdue]) };
+    const stopped = aborted(context.signal);
+    try {
+      const values = needed.map(({ value }) => value);
+      // Started in a then, so that a throw on its first line is an error like any other.
+      const run = Promise.resolve().then(() => check.run(context, values));
+      const outcome = await Promise.race([run, stopped.promise]);
+      const value = outcome.status === "passed" ? outcome.value : undefined;
+      return { result: described(check, outcome), value };
+    } catch (error) {
+      signal.throwIfAborted();
+      const why = overdue.aborted ? `no result within ${check.timeoutMs / 1000} s` : words(error);
+      return { result: { id, title, status: "errored", error: why } };
+    } finally {
+      stopped.release();
+    }
+  }
+
+  function start(check: Check): Promise<Settled> {
+    let settled = running.get(check);
+    if (settled === undefined) {
+      settled = settle(check).then((done) => {
+        onCheck(done.result);
+        return done;
+      });
+      running.set(check, settled);
+    }
+    return settled;
+  }
+
+  const checks = (await Promise.all(exercise.checks.map(start))).map(({ result }) => result);
+  return {
+    exercise: exercise.id,
+    status: overall(checks.map(({ status }) => status)),
+    durationMs: Math.round(performance.now() - startMs),
+    checks,
+  };
+}

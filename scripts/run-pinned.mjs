@@ -1,0 +1,27 @@
+// Runs a TypeScript program under the pinned Node: in this process where it is that Node already,
+// else in a child that gets this one's signals and gives it its exit code.
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { constants } from "node:os";
+import { fileURLToPath, pathToFileURL } from "node:url";
+
+const pinnedNode = fileURLToPath(new URL("../node_modules/node/bin/node", import.meta.url));
+
+export async function runPinned(program) {
+  if (Number(process.versions.node.split(".")[0]) >= 24) {
+    await import(pathToFileURL(program).href);
+    return;
+  }
+  if (!existsSync(pinnedNode)) {
+    console.error("The dependencies are not installed yet. Run npm start or npm test once.");
+    process.exit(3);
+  }
+  const child = spawn(pinnedNode, [program, ...process.argv.slice(2)], { stdio: "inherit" });
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
+    // A terminal's Ctrl-C reaches the child itself; a kill of this process alone does not.
+    process.on(signal, () => process.stdin.isTTY || child.kill(signal));
+  }
+  child.on("exit", (code, signal) => {
+    process.exitCode = code ?? 128 + constants.signals[signal];
+  });
+}
