@@ -1,5 +1,7 @@
 /** The one place that says which kind of engine there is; everything else sees `SandboxEngine`. */
 import { chooseEngine } from "./docker/choose.ts";
+import { dockerCommand } from "./docker/command.ts";
+import { stopLabs, stopManagedEngine } from "./docker/managed-engine.ts";
 import type { ProgressListener, SandboxEngine } from "./index.ts";
 
 export interface OpenSandboxOptions {
@@ -15,4 +17,13 @@ export interface OpenSandboxOptions {
  */
 export function openSandbox(options: OpenSandboxOptions = {}): Promise<SandboxEngine> {
   return chooseEngine(options.engine, options.onProgress ?? (() => undefined));
+}
+
+/**
+ * Ends all that runs for labs: the managed engine with the labs on it; on another engine only the labs.
+ * Labs keep their files, and the next start brings them back.
+ */
+export async function stopSandbox(engine: string | undefined): Promise<void> {
+  if (engine !== undefined && engine !== "managed") await stopLabs(dockerCommand(engine));
+  await stopManagedEngine();
 }

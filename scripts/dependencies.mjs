@@ -1,7 +1,17 @@
 // Runs on any Node >= 20 with nothing installed: brings the npm dependencies and the pinned Node.
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 export const root = fileURLToPath(new URL("..", import.meta.url));
@@ -24,7 +34,10 @@ export function installDependencies() {
     .update(readFileSync(`${root}package-lock.json`))
     .digest("hex");
   const stamp = `${root}node_modules/.patchbay-stamp`;
-  if (existsSync(pinnedNode) && existsSync(stamp) && readFileSync(stamp, "utf8") === lock) return;
+  if (existsSync(pinnedNode) && existsSync(stamp) && readFileSync(stamp, "utf8") === lock) {
+    linkCommands();
+    return;
+  }
   console.log("Installing the npm dependencies and the pinned Node (about a minute) …");
   // Not `npm ci`: it refuses a lock file made where a registry, as a closed network's may, lacks the
   // optional packages of other platforms. `--no-save` keeps to the locked versions and writes nothing.
@@ -41,7 +54,70 @@ export function installDependencies() {
     );
     process.exit(1);
   }
+  linkCommands();
   writeFileSync(stamp, lock);
+}
+
+/** `npx patchbay` and `npx graders` look in node_modules/.bin, where npm puts other packages' commands only. */
+function linkCommands() {
+  for (const file of readdirSync(`${root}bin`)) {
+    const link = `${root}node_modules/.bin/${basename(file, ".mjs")}`;
+    if (existsSync(link)) continue;
+    rmSync(link, { force: true });
+    symlinkSync(join("..", "..", "bin", file), link);
+  }
+}
+
+/** Every file under a path of the checkout, in a fixed order. */
+function filesUnder(path) {
+  const full = `${root}${path}`;
+  if (statSync(full).isFile()) return [full];
+  return readdirSync(full, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath ?? entry.path, entry.name))
+    .sort();
+}
+
+/** Builds the site into dist/ unless it was built from these very sources. */
+export function buildSite() {
+  const hash = createHash("sha256");
+  for (const source of ["content", "src", "astro.config.mjs", "package-lock.json"]) {
+    for (const file of filesUnder(source)) hash.update(file).update(readFileSync(file));
+  }
+  const digest = hash.digest("hex");
+  const stamp = `${root}node_modules/.cache/patchbay/site`;
+  const current = existsSync(stamp) && readFileSync(stamp, "utf8") === digest;
+  if (current && existsSync(`${root}dist/index.html`)) return;
+  console.error("  Building the site …");
+  const startMs = performance.now();
+  const { status, stdout, stderr } = spawnSync(
+    pinnedNode,
+    ["node_modules/astro/bin/astro.mjs", "build"],
+    {
+      cwd: root,
+      encoding: "utf8",
+      env: { ...process.env, ASTRO_TELEMETRY_DISABLED: "1" },
+    },
+  );
+  if (status !== 0) {
+    console.error(`${stdout}${stderr}\nThe site was not built: the lines above say why.`);
+    process.exit(1);
+  }
+  console.error(`  The site is built  ${((performance.now() - startMs) / 1000).toFixed(1)} s`);
+  mkdirSync(`${root}node_modules/.cache/patchbay`, { recursive: true });
+  writeFileSync(stamp, digest);
+}
+
+/** Runs a program of the checkout under the pinned Node until it ends; signals are passed on to it. */
+export function becomePinned(program, args) {
+  const child = spawn(pinnedNode, [`${root}${program}`, ...args], { stdio: "inherit" });
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
+    // A terminal's Ctrl-C reaches the child itself; a kill of this process alone does not.
+    process.on(signal, () => (signal === "SIGINT" && process.stdin.isTTY) || child.kill(signal));
+  }
+  child.on("exit", (code) => {
+    process.exitCode = code ?? 1;
+  });
 }
 
 /** Installs Debian packages unless `command` is there; says what to run where it may not. */

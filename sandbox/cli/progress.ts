@@ -1,7 +1,9 @@
 import type { ProgressListener } from "../index.ts";
 
+const WORTH_TELLING_MS = 500;
+
 /**
- * Progress on stderr, since stdout is for data: each step on a line of its own, with the time it took;
+ * Progress on stderr, since stdout is for data: each step that takes a while on a line of its own, with its time;
  * on a terminal the time counts while the step runs.
  */
 export function progressLines(stream: NodeJS.WriteStream = process.stderr): {
@@ -20,7 +22,9 @@ export function progressLines(stream: NodeJS.WriteStream = process.stderr): {
   };
   const done = () => {
     clearInterval(timer);
-    if (line !== undefined) show("\n");
+    const quick = performance.now() - startMs < WORTH_TELLING_MS;
+    if (line !== undefined && !quick) show("\n");
+    else if (line !== undefined && stream.isTTY) stream.write("\r\u001b[2K");
     line = undefined;
   };
   return {

@@ -26,11 +26,25 @@ async function trixieSources(): Promise<string[]> {
   return debian === undefined ? [] : [`deb ${debian} trixie main`];
 }
 
+/** Whether this machine makes root filesystems itself; else a container of Debian's image does. */
+async function canBootstrap(): Promise<boolean> {
+  if (process.platform !== "linux" || process.getuid?.() !== 0) return false;
+  return output("mmdebstrap", ["--version"]).then(
+    () => true,
+    () => false,
+  );
+}
+
 /** Packages and images of the course, as one layer: rebuilt only when their lists change. */
 async function ensureRootfs(docker: DockerCommand, onProgress: ProgressListener): Promise<string> {
   const tag = `patchbay/rootfs:${hashOf(["packages.txt", "stage-images.sh"])}`;
   if ((await docker("image", "ls", "--quiet", tag)) !== "") return tag;
   onProgress({ title: "Debian packages of the lab host", detail: "about a minute" });
+  if (!(await canBootstrap())) {
+    const file = join(sources, "debian.Dockerfile");
+    await docker("build", "--quiet", "--tag", tag, "--file", file, sources);
+    return tag;
+  }
   const packages = readFileSync(join(sources, "packages.txt"), "utf8")
     .split("\n")
     .filter((line) => line !== "" && !line.startsWith("#"));

@@ -4,7 +4,7 @@ import { request } from "node:http";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { SandboxError } from "../errors.ts";
-import { dockerCommand } from "./command.ts";
+import { type DockerCommand, dockerCommand } from "./command.ts";
 
 /** Where a managed engine keeps what. */
 export interface ManagedEnginePaths {
@@ -140,20 +140,21 @@ export async function ensureManagedEngine(paths = managedEnginePaths): Promise<s
   return socketPath;
 }
 
-/**
- * Ends the managed engine and every process in its labs. Labs themselves stay, stopped, with their
- * files: `start` brings them back. Resolves with the number of lab hosts that it stopped.
- */
-export async function stopManagedEngine(paths = managedEnginePaths): Promise<number> {
-  const pid = runningPid(paths);
-  if (pid === undefined) return 0;
-  const docker = dockerCommand(`unix://${socketOf(paths)}`);
+/** Ends every process in the labs of an engine. The labs stay, stopped, with their files. */
+export async function stopLabs(docker: DockerCommand): Promise<void> {
   const ids = async (label: string) =>
     (await docker("ps", "--quiet", "--filter", `label=${label}`)).split("\n").filter(Boolean);
   const stewards = await ids("patchbay.role=steward");
   if (stewards.length > 0) await docker("rm", "--force", "--volumes", ...stewards);
   const hosts = await ids("patchbay.lab");
   if (hosts.length > 0) await docker("stop", ...hosts);
+}
+
+/** Ends the managed engine, after the labs on it. Does nothing where it does not run. */
+export async function stopManagedEngine(paths = managedEnginePaths): Promise<void> {
+  const pid = runningPid(paths);
+  if (pid === undefined) return;
+  await stopLabs(dockerCommand(`unix://${socketOf(paths)}`));
   process.kill(pid, "SIGTERM");
   const deadlineMs = performance.now() + START_TIMEOUT_MS;
   while (runningPid(paths) !== undefined) {
@@ -165,5 +166,4 @@ export async function stopManagedEngine(paths = managedEnginePaths): Promise<num
     }
     await sleep(100);
   }
-  return hosts.length;
 }

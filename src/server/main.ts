@@ -1,0 +1,79 @@
+/** `npm start` ends here, under the pinned Node: opens the engine and serves the course. */
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import {
+  chosenEngine,
+  exitCodes,
+  openEngine,
+  rememberEngine,
+  runCommandLine,
+  stateDirectory,
+  UsageError,
+} from "../../sandbox/cli/command-line.ts";
+import { claimPidFile } from "./pid-file.ts";
+import { ServeError, serve } from "./serve.ts";
+
+const usage = `
+Usage: npm start -- [options]
+
+  --port N               port to listen on; default 4321
+  --host NAME            address to listen on; default 127.0.0.1
+  --engine managed|unix:///…|tcp://…
+                         the engine that labs run on; default: the best that is there
+  --public-url URL       address that a proxy before the server has
+  --max-labs N           labs that may run at once; default by the machine's memory
+`;
+
+function whole(value: string, name: string, max: number): number {
+  const number = Number(value);
+  if (/^\d+$/.test(value) && number <= max) return number;
+  throw new UsageError(`--${name} ${value}: give a whole number from 0 to ${max}.`);
+}
+
+await runCommandLine(usage, async (args, signal) => {
+  const { values } = parseArgs({
+    args,
+    options: {
+      port: { type: "string", default: "4321" },
+      host: { type: "string", default: "127.0.0.1" },
+      engine: { type: "string" },
+      "public-url": { type: "string" },
+      "max-labs": { type: "string" },
+    },
+  });
+  const port = whole(values.port, "port", 65_535);
+  const maxLabs = values["max-labs"];
+  const publicUrl =
+    values["public-url"] === undefined ? undefined : URL.parse(values["public-url"]);
+  if (publicUrl === null) throw new UsageError(`--public-url ${values["public-url"]} is no URL.`);
+  const wanted = values.engine ?? process.env["PATCHBAY_ENGINE"];
+  rememberEngine(wanted);
+  await using engine = await openEngine(chosenEngine(wanted));
+  const { name, version, isolation, isolationMeaning } = await engine.describe();
+  process.stderr.write(
+    `  Engine: ${name}, ${version}. Isolation: ${isolation}. ${isolationMeaning}\n`,
+  );
+  try {
+    await using server = await serve({
+      engine,
+      host: values.host,
+      port,
+      publicUrl,
+      siteDir: fileURLToPath(new URL("../../dist", import.meta.url)),
+      stateDir: stateDirectory,
+      maxLabs: maxLabs === undefined ? undefined : whole(maxLabs, "max-labs", 10_000),
+    });
+    using _pidFile = claimPidFile(stateDirectory);
+    process.stdout.write(`\nPatchbay is at ${server.url}\n`);
+    process.stderr.write(
+      "Ctrl-C ends the server and leaves labs as they are; npm stop ends all.\n",
+    );
+    await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
+    process.stderr.write("\nThe server ends. Labs and their shells go on; npm stop ends them.\n");
+  } catch (error) {
+    if (!(error instanceof ServeError)) throw error;
+    process.stderr.write(`error ${error.message}\n`);
+    return exitCodes.usage;
+  }
+  return exitCodes.passed;
+});

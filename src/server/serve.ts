@@ -1,0 +1,98 @@
+import type { Server } from "node:http";
+import os from "node:os";
+import { serve as serveNode } from "@hono/node-server";
+import type { SandboxEngine } from "../../sandbox/index.ts";
+import { TerminalGateway } from "../terminal/server/index.ts";
+import { createApp } from "./app.ts";
+import { LabService } from "./labs.ts";
+import { allowedNames, isLoopbackHost } from "./origin.ts";
+import { SessionStore } from "./sessions.ts";
+import { handleUpgrades } from "./upgrades.ts";
+
+export interface ServeOptions {
+  readonly engine: SandboxEngine;
+  /** Name or address to listen on: `127.0.0.1`. */
+  readonly host: string;
+  /** 0 takes a free one. */
+  readonly port: number;
+  readonly siteDir: string;
+  readonly stateDir: string;
+  /** Address that a proxy before this server has: `https://patchbay.example.org`. */
+  readonly publicUrl?: URL | undefined;
+  readonly maxLabs?: number | undefined;
+  readonly log?: (message: string) => void;
+}
+
+/** A mistake in how the server was asked to start. */
+export class ServeError extends Error {
+  override readonly name = "ServeError";
+}
+
+export interface RunningServer extends AsyncDisposable {
+  /** Address to open in a browser, with a slash at the end. */
+  readonly url: string;
+}
+
+const LAB_MEMORY = 512 * 2 ** 20;
+const defaultMaxLabs = () => Math.max(1, Math.floor(os.totalmem() / LAB_MEMORY));
+
+function listening(server: Server, host: string, port: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.once("error", (error: NodeJS.ErrnoException) => {
+      const why: Readonly<Record<string, string>> = {
+        EADDRINUSE: `Port ${port} of ${host} is taken. End what listens there, or take another: npm start -- --port ${port + 1}`,
+        EACCES: `Port ${port} needs root. Take another: npm start -- --port 4321`,
+        EADDRNOTAVAIL: `${host} is no address of this machine. Try --host 127.0.0.1`,
+        ENOTFOUND: `There is no host "${host}". Try --host 127.0.0.1`,
+      };
+      reject(new ServeError(why[error.code ?? ""] ?? error.message));
+    });
+    server.once("listening", () => {
+      const address = server.address();
+      resolve(typeof address === "object" && address !== null ? address.port : port);
+    });
+  });
+}
+
+/** Serves the course until disposed; labs and their shells outlive it. Throws `ServeError`. */
+export async function serve(options: ServeOptions): Promise<RunningServer> {
+  const { engine, host, stateDir, siteDir, publicUrl } = options;
+  const log = options.log ?? ((message) => console.error(message));
+  const { isolation } = await engine.describe();
+  if (isolation === "privileged" && !isLoopbackHost(host)) {
+    throw new ServeError(
+      `On this engine root in a lab is root of the machine, so the course is for you alone and not for ${host}. Leave --host out, or use the managed engine: npm start -- --engine managed`,
+    );
+  }
+  const sessions = new SessionStore(stateDir);
+  const terminals = new TerminalGateway({ stateDir });
+  const maxLabs = options.maxLabs ?? defaultMaxLabs();
+  const labs = new LabService({ engine, sessions, terminals, maxLabs, log });
+  const server = serveNode({
+    fetch: (request, environment) => app.fetch(request, environment),
+    hostname: host,
+    port: options.port,
+    overrideGlobalObjects: false,
+    serverOptions: { maxHeaderSize: 16 * 1024, headersTimeout: 10_000, requestTimeout: 30_000 },
+  }) as Server;
+  const port = await listening(server, host, options.port).catch((error) => {
+    sessions[Symbol.dispose]();
+    throw error;
+  });
+  // Known only now where the port was 0.
+  const names = allowedNames(host, port, publicUrl);
+  const secure = publicUrl?.protocol === "https:";
+  const app = createApp({ sessions, labs, terminals, names, siteDir, secure, log });
+  handleUpgrades(server, { sessions, labs, terminals, names, log });
+  const shown = host === "0.0.0.0" || host === "::" ? os.hostname() : host;
+  return {
+    url: publicUrl?.href ?? `http://${shown.includes(":") ? `[${shown}]` : shown}:${port}/`,
+    async [Symbol.asyncDispose]() {
+      const closed = new Promise((resolve) => server.close(resolve));
+      await terminals[Symbol.asyncDispose]();
+      server.closeAllConnections();
+      await closed;
+      sessions[Symbol.dispose]();
+    },
+  };
+}
