@@ -204,9 +204,11 @@ export function createApp(options: AppOptions): Hono<Environment> {
   });
   app.route("/api", api);
 
+  app.get("/csp.json", (context) => context.notFound());
+
   // Documents give a session where there is none; nothing else does.
   app.use(async (context, next) => {
-    if (context.req.path !== "/csp.json") await next();
+    await next();
     if (!context.res.headers.get("content-type")?.startsWith("text/html")) return;
     if (sessions.find(getCookie(context, sessionCookie) ?? "") !== undefined) return;
     const address = context.env.incoming.socket.remoteAddress ?? "";

@@ -5,6 +5,7 @@ import {
   type ProgressListener,
   type SandboxEngine,
   SandboxError,
+  topologies,
 } from "../../sandbox/index.ts";
 import type { TerminalGateway } from "../terminal/server/index.ts";
 import { ApiError } from "./errors.ts";
@@ -52,6 +53,9 @@ export class LabService {
 
   /** The session's lab of that kind, started where there is none. Never makes a second one. */
   async open(sessionId: string, topology: string): Promise<LabView> {
+    if (!Object.hasOwn(topologies, topology)) {
+      throw new ApiError(400, "topology-not-found", `There is no lab "${topology}".`);
+    }
     const known = this.#sessions.labOf(sessionId, topology);
     if (known !== undefined) {
       const existing = await this.#recover(known, topology);

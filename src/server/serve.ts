@@ -72,7 +72,6 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     fetch: (request, environment) => app.fetch(request, environment),
     hostname: host,
     port: options.port,
-    overrideGlobalObjects: false,
     serverOptions: { maxHeaderSize: 16 * 1024, headersTimeout: 10_000, requestTimeout: 30_000 },
   }) as Server;
   const port = await listening(server, host, options.port).catch((error) => {

@@ -1,0 +1,342 @@
+/** The course server over the real engine: who may do what, labs, terminals, checks. */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { request as httpRequest } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { WebSocket } from "ws";
+import type { SandboxEngine } from "../../sandbox/index.ts";
+import { openSandbox } from "../../sandbox/open.ts";
+import { type RunningServer, serve } from "../../src/server/serve.ts";
+import {
+  decodeServerMessage,
+  encodeClientMessage,
+  terminalSubprotocol,
+} from "../../src/terminal/protocol.ts";
+
+let folder: string;
+let engine: SandboxEngine;
+let server: RunningServer;
+let labId = "";
+const logged: string[] = [];
+
+const start = (maxLabs: number) =>
+  serve({
+    engine,
+    host: "127.0.0.1",
+    port: 0,
+    siteDir: join(folder, "site"),
+    stateDir: join(folder, "state"),
+    maxLabs,
+    log: (message) => logged.push(message),
+  });
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), "pb-"));
+  mkdirSync(join(folder, "site"));
+  writeFileSync(join(folder, "site", "index.html"), "<!doctype html><title>Course</title>");
+  writeFileSync(join(folder, "site", "404.html"), "<!doctype html><title>Lost</title>");
+  writeFileSync(join(folder, "site", "csp.json"), `{"scriptHashes":["'sha256-abc'"]}`);
+  engine = await openSandbox({ engine: "managed" });
+  await engine.prepare();
+  server = await start(2);
+}, 400_000);
+
+afterAll(async () => {
+  for (const { id } of (await engine?.list()) ?? []) await engine.down(id);
+  await server?.[Symbol.asyncDispose]();
+  await engine?.[Symbol.asyncDispose]();
+  rmSync(folder, { recursive: true, force: true });
+}, 60_000);
+
+class Browser {
+  cookie = "";
+
+  async visit(): Promise<Response> {
+    const response = await fetch(server.url, { headers: { cookie: this.cookie } });
+    const set = response.headers.get("set-cookie");
+    if (set !== null) this.cookie = set.split(";")[0] ?? "";
+    return response;
+  }
+
+  async ask(method: string, path: string, body?: unknown, headers: Record<string, string> = {}) {
+    const url = new URL(path, server.url);
+    const text = typeof body === "string" ? body : JSON.stringify(body);
+    const response = await fetch(url, {
+      method,
+      headers: {
+        cookie: this.cookie,
+        origin: url.origin,
+        ...(body === undefined ? {} : { "content-type": "application/json" }),
+        ...headers,
+      },
+      ...(body === undefined ? {} : { body: text }),
+    });
+    const answer = await response.text();
+    return { status: response.status, body: answer === "" ? undefined : JSON.parse(answer) };
+  }
+
+  async runningLab(): Promise<string> {
+    const { body } = await this.ask("POST", "/api/labs", { lab: "iptables" });
+    const state = async () => (await this.ask("GET", `/api/labs/${body.id}`)).body.state;
+    await expect.poll(state, { timeout: 30_000 }).toBe("running");
+    return body.id;
+  }
+}
+
+/** A terminal's WebSocket, and what it showed. */
+class Terminal {
+  readonly socket: WebSocket;
+  shown = "";
+  status = 0;
+  closed: { code: number; reason: string } | undefined;
+
+  constructor(path: string, headers: Record<string, string>, protocol = terminalSubprotocol) {
+    const url = new URL(path, server.url.replace(/^http/, "ws"));
+    this.socket = new WebSocket(url, protocol, { headers });
+    this.socket.on("unexpected-response", (_request, response) => {
+      this.status = response.statusCode ?? 0;
+      response.resume();
+    });
+    this.socket.on("error", () => undefined);
+    this.socket.on("close", (code, reason) => {
+      this.closed = { code, reason: String(reason) };
+    });
+    this.socket.on("message", (data: Buffer) => {
+      const message = decodeServerMessage(data);
+      if ("bytes" in message) this.shown += Buffer.from(message.bytes).toString();
+    });
+  }
+
+  type(text: string): void {
+    this.socket.send(encodeClientMessage({ type: "input", bytes: Buffer.from(text) }));
+  }
+
+  async shows(text: string): Promise<void> {
+    await expect.poll(() => this.shown, { timeout: 15_000 }).toContain(text);
+  }
+}
+
+const student = new Browser();
+
+test("gives each visitor a session that scripts and other sites can't use, and a strict policy", async () => {
+  const response = await student.visit();
+  expect(response.status).toBe(200);
+  expect(response.headers.get("set-cookie")).toMatch(/; HttpOnly/);
+  expect(response.headers.get("set-cookie")).toMatch(/; SameSite=Strict/);
+  const policy = response.headers.get("content-security-policy") ?? "";
+  const scripts = policy.match(/script-src ([^;]*)/)?.[1] ?? "";
+  expect(scripts).toContain("'sha256-abc'");
+  expect(scripts).not.toContain("unsafe-inline");
+  expect((await student.visit()).headers.get("set-cookie")).toBeNull();
+  const lost = await fetch(new URL("/nowhere/", server.url));
+  expect([lost.status, await lost.text()]).toEqual([404, "<!doctype html><title>Lost</title>"]);
+  expect((await fetch(new URL("/csp.json", server.url))).status).toBe(404);
+  expect((await fetch(new URL("/../state/patchbay.db", server.url))).status).toBe(404);
+});
+
+test("changes nothing without a session, without an origin, or for another site", async () => {
+  const lab = { lab: "iptables" };
+  const codes = async (answer: ReturnType<Browser["ask"]>) => {
+    const { status, body } = await answer;
+    return [status, body.error.code];
+  };
+  const stranger = new Browser();
+  expect(await codes(stranger.ask("POST", "/api/labs", lab))).toEqual([401, "no-session"]);
+  const evil = { origin: "http://evil.example" };
+  expect(await codes(student.ask("POST", "/api/labs", lab, evil))).toEqual([403, "origin-refused"]);
+  const other = { origin: server.url.replace("127.0.0.1", "localhost").replace(/\/$/, "") };
+  expect(await codes(student.ask("POST", "/api/labs", lab, other))).toEqual([
+    403,
+    "origin-refused",
+  ]);
+  const text = { "content-type": "text/plain" };
+  expect(await codes(student.ask("POST", "/api/labs", lab, text))).toEqual([415, "not-json"]);
+  expect(await codes(student.ask("POST", "/api/labs", "{"))).toEqual([400, "body-invalid"]);
+  expect(await codes(student.ask("POST", "/api/labs", { lab: 7 }))).toEqual([400, "body-invalid"]);
+  const huge = { lab: "x".repeat(20_000) };
+  expect(await codes(student.ask("POST", "/api/labs", huge))).toEqual([413, "body-too-big"]);
+  const unknown = { lab: "iptable" };
+  expect(await codes(student.ask("POST", "/api/labs", unknown))).toEqual([
+    400,
+    "topology-not-found",
+  ]);
+  expect(await engine.list()).toEqual([]);
+});
+
+test("answers to no other name, as a page that rebinds its name would use", async () => {
+  const { port } = new URL(server.url);
+  const status = await new Promise((resolve, reject) => {
+    const headers = { host: `evil.example:${port}`, cookie: student.cookie };
+    httpRequest({ host: "127.0.0.1", port, path: "/api/exercises", headers }, (response) => {
+      response.resume();
+      resolve(response.statusCode);
+    })
+      .on("error", reject)
+      .end();
+  });
+  expect(status).toBe(421);
+});
+
+test("starts one lab for a session, however often it asks", async () => {
+  const asked = [1, 2, 3].map(() => student.ask("POST", "/api/labs", { lab: "iptables" }));
+  const ids = new Set((await Promise.all(asked)).map(({ body }) => body.id));
+  expect(ids.size).toBe(1);
+  labId = await student.runningLab();
+  expect((await engine.list()).map(({ id }) => id)).toEqual([labId]);
+});
+
+test("opens terminals, and keeps their shells over a reconnect and a restart of the server", async () => {
+  const path = `/api/labs/${labId}/terminals`;
+  const opened = await student.ask("POST", path, { columns: 80, rows: 24 });
+  expect(opened).toMatchObject({ status: 201, body: { title: "Terminal 1" } });
+  const socket = `${path}/${opened.body.id}/socket`;
+  const headers = () => ({ cookie: student.cookie, origin: new URL(server.url).origin });
+  const first = new Terminal(socket, headers());
+  await first.shows("root@host1");
+  first.type("kept=is$((40+2))here\r");
+  first.type("echo $kept\r");
+  await first.shows("is42here");
+  await server[Symbol.asyncDispose]();
+  await expect.poll(() => first.closed?.code).toBe(1012);
+  server = await start(2);
+  expect((await student.ask("GET", path)).body).toEqual([opened.body]);
+  const second = new Terminal(socket, headers());
+  await second.shows("is42here");
+  second.type("echo again-$kept\r");
+  await second.shows("again-is42here");
+  second.socket.close();
+});
+
+test("closes a connection that sends nonsense, with a reason, and hurts no other one", async () => {
+  const path = `/api/labs/${labId}/terminals`;
+  const { body } = await student.ask("POST", path, { columns: 80, rows: 24 });
+  const headers = { cookie: student.cookie, origin: new URL(server.url).origin };
+  const good = new Terminal(`${path}/${body.id}/socket`, headers);
+  const bad = new Terminal(`${path}/${body.id}/socket`, headers);
+  const big = new Terminal(`${path}/${body.id}/socket`, headers);
+  await Promise.all([good.shows("root@host1"), bad.shows("root@host1"), big.shows("root@host1")]);
+  bad.socket.send(Buffer.from([0xee, 1, 2, 3]));
+  big.socket.send(Buffer.alloc(1 << 20));
+  await expect.poll(() => bad.closed).toMatchObject({ reason: expect.stringMatching(/./) });
+  await expect.poll(() => big.closed?.code).toBe(1009);
+  good.type("echo well-$((1+1))\r");
+  await good.shows("well-2");
+  good.socket.close();
+  expect((await student.ask("DELETE", `${path}/${body.id}`)).status).toBe(204);
+});
+
+test("lets nobody at another session's lab", async () => {
+  const other = new Browser();
+  await other.visit();
+  const path = `/api/labs/${labId}/terminals`;
+  const [open] = (await student.ask("GET", path)).body;
+  for (const [method, where, body] of [
+    ["GET", `/api/labs/${labId}`],
+    ["POST", `/api/labs/${labId}/reset`, {}],
+    ["GET", path],
+    ["POST", path, { columns: 80, rows: 24 }],
+    ["DELETE", `${path}/${open.id}`],
+    ["POST", `/api/labs/${labId}/checks`, { exercise: "homework/inter-network-ping" }],
+  ] as const) {
+    expect((await other.ask(method, where, body)).status).toBe(404);
+  }
+  const { origin } = new URL(server.url);
+  const socket = `${path}/${open.id}/socket`;
+  const refused = [
+    [new Terminal(socket, { cookie: other.cookie, origin }), 404],
+    [new Terminal(socket, { origin }), 401],
+    [new Terminal(socket, { cookie: student.cookie, origin: "http://evil.example" }), 403],
+    [new Terminal(socket, { cookie: student.cookie }), 403],
+    [new Terminal(socket, { cookie: student.cookie, origin }, "other"), 400],
+    [new Terminal(`${path}/t-none/socket/x`, { cookie: student.cookie, origin }), 404],
+  ] as const;
+  for (const [terminal, status] of refused) {
+    await expect.poll(() => terminal.status).toBe(status);
+    expect(terminal.shown).toBe("");
+  }
+});
+
+test("grades the lab, check by check, one run at a time", async () => {
+  const path = `/api/labs/${labId}/checks`;
+  const body = JSON.stringify({ exercise: "homework/inter-network-ping" });
+  const headers = {
+    cookie: student.cookie,
+    origin: new URL(server.url).origin,
+    "content-type": "application/json",
+  };
+  const response = await fetch(new URL(path, server.url), { method: "POST", headers, body });
+  const lines = (await response.text())
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+  expect(lines.map(({ type }) => type)).toEqual([...Array(6).fill("check"), "result"]);
+  expect(lines.at(-1).result).toMatchObject({
+    exercise: "homework/inter-network-ping",
+    status: "failed",
+    checks: expect.arrayContaining([expect.objectContaining({ id: "c1-runs", status: "failed" })]),
+  });
+  const both = await Promise.all([
+    student.ask("POST", path, { exercise: "homework/none" }),
+    student.ask("POST", path, { exercise: "bridge/by-hand" }),
+  ]);
+  expect(both.map(({ status }) => status)).toEqual([404, 404]);
+});
+
+test("tells a lab that broke as broken, and never as the student's mistake", async () => {
+  const lab = await engine.find(labId);
+  await lab.host().capture(["pkill", "-STOP", "-x", "dockerd"]);
+  const headers = {
+    cookie: student.cookie,
+    origin: new URL(server.url).origin,
+    "content-type": "application/json",
+  };
+  const response = await fetch(new URL(`/api/labs/${labId}/checks`, server.url), {
+    method: "POST",
+    headers,
+    body: JSON.stringify({ exercise: "homework/inter-network-ping" }),
+  });
+  const last = JSON.parse((await response.text()).trim().split("\n").at(-1) ?? "");
+  await lab.host().capture(["pkill", "-CONT", "-x", "dockerd"]);
+  expect(last.result.status).toBe("errored");
+  const verdicts = last.result.checks.filter(
+    ({ status }: { status: string }) => status === "failed",
+  );
+  expect(verdicts).toEqual([]);
+});
+
+test("resets the lab and closes its terminals", async () => {
+  const lab = await engine.find(labId);
+  await lab.host().capture(["touch", "/root/mine"]);
+  expect((await student.ask("POST", `/api/labs/${labId}/reset`, {})).status).toBe(202);
+  expect(await student.runningLab()).toBe(labId);
+  const again = await engine.find(labId);
+  expect((await again.host().capture(["ls", "/root"])).stdout).toBe("");
+  expect((await student.ask("GET", `/api/labs/${labId}/terminals`)).body).toEqual([]);
+});
+
+test("says that the machine is full, and makes a lab anew that somebody ended", async () => {
+  const second = new Browser();
+  await second.visit();
+  await second.runningLab();
+  const third = new Browser();
+  await third.visit();
+  const full = await third.ask("POST", "/api/labs", { lab: "iptables" });
+  expect(full).toMatchObject({ status: 503, body: { error: { code: "full" } } });
+  await engine.down(labId);
+  expect((await student.ask("GET", `/api/labs/${labId}`)).status).toBe(404);
+  const fresh = await student.runningLab();
+  expect(fresh).not.toBe(labId);
+  expect(logged).toEqual([]);
+});
+
+test("bounds the rate of requests", async () => {
+  const eager = new Browser();
+  await eager.visit();
+  const asked = Array.from({ length: 60 }, () => eager.ask("POST", "/api/labs", { lab: "none" }));
+  const statuses = (await Promise.all(asked)).map(({ status }) => status);
+  expect(statuses).toContain(429);
+  await sleep(300);
+  expect((await eager.ask("POST", "/api/labs", { lab: "none" })).status).toBe(400);
+});
