@@ -2,13 +2,18 @@
 // else in a child that gets this one's signals and gives it its exit code.
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
+import * as nodeModule from "node:module";
 import { constants } from "node:os";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
 const pinnedNode = fileURLToPath(new URL("../node_modules/node/bin/node", import.meta.url));
 
+const cache = fileURLToPath(new URL("../node_modules/.cache/patchbay/compiled", import.meta.url));
+
 export async function runPinned(program) {
   if (Number(process.versions.node.split(".")[0]) >= 24) {
+    // A third of a short command's time goes into reading its modules.
+    nodeModule.enableCompileCache(cache);
     await import(pathToFileURL(program).href);
     return;
   }
@@ -16,7 +21,10 @@ export async function runPinned(program) {
     console.error("The dependencies are not installed yet. Run npm start or npm test once.");
     process.exit(3);
   }
-  const child = spawn(pinnedNode, [program, ...process.argv.slice(2)], { stdio: "inherit" });
+  const child = spawn(pinnedNode, [program, ...process.argv.slice(2)], {
+    stdio: "inherit",
+    env: { ...process.env, NODE_COMPILE_CACHE: cache },
+  });
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
     // A terminal's Ctrl-C reaches the child itself; a kill of this process alone does not.
     process.on(signal, () => process.stdin.isTTY || child.kill(signal));

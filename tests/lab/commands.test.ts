@@ -1,0 +1,155 @@
+/** The commands as an instructor types them. */
+import { spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, expect, test } from "vitest";
+
+const bin = (name: string) => fileURLToPath(new URL(`../../bin/${name}.mjs`, import.meta.url));
+let stateDir: string;
+
+interface Ended {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+function start(name: "patchbay" | "graders", args: readonly string[]) {
+  return spawn(process.execPath, [bin(name), ...args], {
+    env: { ...process.env, PATCHBAY_STATE_DIR: stateDir, PATCHBAY_ENGINE: "managed" },
+  });
+}
+
+function run(name: "patchbay" | "graders", args: string, input = ""): Promise<Ended> {
+  const child = start(name, args.split(" "));
+  child.stdin.end(input);
+  return ended(child);
+}
+
+async function ended(child: ReturnType<typeof start>): Promise<Ended> {
+  const [stdout, stderr, code] = await Promise.all([
+    child.stdout.toArray(),
+    child.stderr.toArray(),
+    new Promise<number | null>((resolve) => child.on("exit", resolve)),
+  ]);
+  return { code, stdout: stdout.join(""), stderr: stderr.join("") };
+}
+
+beforeAll(async () => {
+  stateDir = mkdtempSync(join(tmpdir(), "pb-"));
+  await run("patchbay", "doctor");
+}, 400_000);
+
+afterAll(async () => {
+  await run("patchbay", "lab down --all");
+  rmSync(stateDir, { recursive: true, force: true });
+}, 60_000);
+
+test("doctor says what there is, for people and for programs", async () => {
+  const pretty = await run("patchbay", "doctor");
+  expect(pretty.code).toBe(0);
+  expect(pretty.stdout).toMatch(/✔ Isolation +userns: Root in a lab is an unprivileged user/);
+  const { ok, engine } = JSON.parse((await run("patchbay", "doctor --format json")).stdout);
+  expect([ok, engine.isolation]).toEqual([true, "userns"]);
+  const nowhere = await run("patchbay", "doctor --engine unix:///nowhere.sock");
+  expect(nowhere.code).toBe(3);
+  expect(nowhere.stdout).toContain("No engine answers at unix:///nowhere.sock");
+});
+
+test("a lab comes up, is listed, and runs commands with their own streams and exit code", async () => {
+  const up = await run("patchbay", "lab up iptables --name class --format json");
+  expect(JSON.parse(up.stdout)).toEqual({
+    id: "class",
+    lab: "iptables",
+    hosts: [{ name: "host1" }],
+  });
+  const listed = JSON.parse((await run("patchbay", "lab ls --format json")).stdout);
+  expect(listed).toMatchObject([{ id: "class", state: "running" }]);
+  const exec = await run("patchbay", "lab exec class --host host1 -- grep -c x", "x\nxx\ny\n");
+  expect(exec).toEqual({ code: 0, stdout: "2\n", stderr: "" });
+  const wrong = await run("patchbay", "lab exec class -- ls /nowhere");
+  expect(wrong.code).toBe(2);
+  expect(wrong.stderr).toContain("/nowhere");
+});
+
+test("Ctrl-C ends a command on the lab host too", async () => {
+  const child = start("patchbay", ["lab", "exec", "class", "--", "sleep", "4714"]);
+  const count = async () =>
+    (await run("patchbay", "lab exec class -- pgrep -fc ^sleep.4714")).stdout;
+  await expect.poll(count, { timeout: 15_000 }).toBe("1\n");
+  child.kill("SIGINT");
+  expect((await ended(child)).code).toBe(130);
+  expect(await count()).toBe("0\n");
+});
+
+test("check tells by its exit code: failed, passed, usage, broken", async () => {
+  const failed = await run("graders", "check --lab class");
+  expect(failed.code).toBe(1);
+  expect(failed.stdout).toContain("✖ Container c1 runs");
+  expect((await run("graders", "solve homework/inter-network-ping --lab class")).code).toBe(0);
+  const json = await run("graders", "check homework/inter-network-ping --lab class --format json");
+  expect(json.code).toBe(0);
+  expect(JSON.parse(json.stdout)).toMatchObject([
+    {
+      exercise: "homework/inter-network-ping",
+      status: "passed",
+      checks: Array(6).fill({ status: "passed" }),
+    },
+  ]);
+  for (const [format, start] of [
+    ["tap", "TAP version 14\n1..6\nok 1 "],
+    ["junit", "<?xml "],
+  ]) {
+    const report = await run("graders", `check --lab class --format ${format}`);
+    expect([report.code, report.stdout.startsWith(start ?? "?")]).toEqual([0, true]);
+  }
+  await run("patchbay", "lab exec class -- pkill -STOP -x dockerd");
+  const broken = await run("graders", "check --lab class");
+  await run("patchbay", "lab exec class -- pkill -CONT -x dockerd");
+  expect(broken.code).toBe(3);
+  expect(broken.stdout).toContain("inner-engine-timeout");
+  expect(broken.stdout).not.toContain("✖");
+});
+
+test("mistakes on the command line suggest what was meant, and exit with 2", async () => {
+  for (const [name, args, words] of [
+    ["patchbay", "lap up iptables", 'Did you mean "lab"'],
+    ["patchbay", "lab upp iptables", 'Did you mean "up"'],
+    ["patchbay", "lab up iptable", 'Did you mean "iptables"'],
+    ["patchbay", "lab up iptables --name class", 'There is a lab "class" already'],
+    ["patchbay", "lab exec clas -- true", 'Did you mean "class"'],
+    ["patchbay", "lab exec class --host host2 -- true", "Hosts: host1"],
+    ["patchbay", "lab exec class true", "Put the command after --"],
+    ["patchbay", "lab down", "Say which lab"],
+    ["patchbay", "lab shell class", "A shell needs a terminal"],
+    ["graders", "check homework/inter-network-pong", 'Did you mean "homework/inter-network-ping"'],
+    ["graders", "check --lab class --format xml", "pretty, json, junit, tap"],
+    ["graders", "check --lab klass", 'Did you mean "class"'],
+    ["graders", "check --nolab", "--nolab"],
+    ["graders", "solve homework/inter-network-ping --solution nftable", 'Did you mean "nftables"'],
+  ] as const) {
+    const { code, stdout, stderr } = await run(name, args);
+    expect([args, code, stdout]).toEqual([args, 2, ""]);
+    expect(stderr).toContain(words);
+  }
+});
+
+test("reset and down do what they say", async () => {
+  expect((await run("patchbay", "lab reset class")).code).toBe(0);
+  expect(
+    (await run("patchbay", "lab exec class -- docker network ls -q")).stdout.trim().split("\n"),
+  ).toHaveLength(3);
+  expect((await run("graders", "check")).code).toBe(1);
+  expect((await run("patchbay", "lab down class")).code).toBe(0);
+  const none = await run("graders", "check");
+  expect([none.code, none.stderr.includes("patchbay lab up iptables")]).toEqual([2, true]);
+});
+
+test("verify proves every exercise", async () => {
+  const { code, stdout } = await run("graders", "verify");
+  expect(stdout).not.toContain("✖");
+  expect(stdout).toMatch(/\d\d held, 0 did not\n$/);
+  expect(code).toBe(0);
+  expect(JSON.parse((await run("patchbay", "lab ls --format json")).stdout)).toEqual([]);
+}, 900_000);
