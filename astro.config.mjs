@@ -1,0 +1,29 @@
+import mdx from "@astrojs/mdx";
+import starlight from "@astrojs/starlight";
+import { defineConfig } from "astro/config";
+import { contentSecurityPolicy } from "./src/build/content-security-policy.ts";
+
+export default defineConfig({
+  outDir: "dist",
+  trailingSlash: "always",
+  // Inline styles are what the terminal needs too; scripts run by their hash only.
+  integrations: [
+    starlight({
+      title: "Patchbay",
+      description: "Docker networking and Compose, by hand, on a Docker host of your own.",
+      logo: { src: "./src/assets/mark.svg" },
+      favicon: "/favicon.svg",
+      customCss: ["./src/styles/theme.css", "./src/styles/workspace.css"],
+      components: { PageFrame: "./src/layouts/PageFrame.astro" },
+      markdown: { processedDirs: ["./content/lessons/"] },
+      sidebar: [
+        { label: "Start here", link: "/" },
+        { label: "Lessons", items: [{ label: "A packet's way", slug: "iptables" }] },
+      ],
+      lastUpdated: false,
+      credits: false,
+    }),
+    mdx(),
+    contentSecurityPolicy(),
+  ],
+});
