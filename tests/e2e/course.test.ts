@@ -1,0 +1,246 @@
+/** A student in a real browser, from `npm start` to a solved homework, and what is left after `npm stop`. */
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import type { AxeResults } from "axe-core";
+import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { managedEngineSocket } from "../../sandbox/docker/managed-engine.ts";
+import { openSandbox } from "../../sandbox/open.ts";
+
+declare global {
+  interface Window {
+    axe: { run(): Promise<AxeResults> };
+  }
+}
+
+const script = (name: string) => fileURLToPath(new URL(`../../scripts/${name}`, import.meta.url));
+const stateDir = mkdtempSync(join(tmpdir(), "pb-"));
+const env = { ...process.env, PATCHBAY_STATE_DIR: stateDir, PATCHBAY_ENGINE: "managed" };
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+let server: ChildProcess;
+let url: string;
+let browser: Browser;
+let context: BrowserContext;
+let page: Page;
+const complaints: string[] = [];
+
+async function npmStart(port: string): Promise<void> {
+  server = spawn("node", [script("start.mjs"), "--port", port], { env });
+  let printed = "";
+  const collect = (chunk: Buffer) => {
+    printed += chunk;
+  };
+  server.stdout?.on("data", collect);
+  server.stderr?.on("data", collect);
+  const address = () => printed.match(/Patchbay is at (\S+)/)?.[1];
+  while (address() === undefined && server.exitCode === null) await sleep(100);
+  url = address() ?? "";
+  expect(url, printed).not.toBe("");
+}
+
+async function ended(child: ChildProcess): Promise<number | null> {
+  if (child.exitCode !== null) return child.exitCode;
+  return new Promise((resolve) => child.once("exit", resolve));
+}
+
+beforeAll(async () => {
+  await npmStart("0");
+  browser = await chromium.launch({
+    executablePath: "/usr/bin/chromium",
+    args: [
+      ...["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"],
+      ...["--disable-background-networking", "--disable-component-update", "--disable-sync"],
+    ],
+  });
+  context = await browser.newContext({ viewport: { width: 1360, height: 860 } });
+  page = await context.newPage();
+  page.setDefaultTimeout(15_000);
+  page.on("console", (message) => {
+    if (message.type() === "error") complaints.push(message.text());
+  });
+  page.on("pageerror", (error) => complaints.push(error.message));
+  page.on("request", (request) => {
+    const { origin, protocol } = new URL(request.url());
+    const own = origin === new URL(url).origin || ["data:", "blob:"].includes(protocol);
+    if (!own) complaints.push(`asked another origin: ${request.url()}`);
+  });
+}, 400_000);
+
+afterAll(async () => {
+  await browser?.close();
+  server?.kill("SIGTERM");
+  if (server !== undefined) await ended(server);
+  await using engine = await openSandbox({ engine: "managed" });
+  for (const { id } of await engine.list()) await engine.down(id);
+  spawnSync("node", [script("stop.mjs")], { env });
+  rmSync(stateDir, { recursive: true, force: true });
+}, 60_000);
+
+/** What a screen reader would read of the terminal. */
+const shown = async () =>
+  (await page.locator(".xterm-accessibility-tree > *").allTextContents()).join("\n");
+const shows = (text: string | RegExp) =>
+  expect.poll(shown, { timeout: 20_000 }).toMatch(text instanceof RegExp ? text : new RegExp(text));
+const runBlock = (text: string) =>
+  page.locator("pb-run", { hasText: text }).first().getByTestId("run").click();
+const type = async (text: string) => {
+  await page.locator(".xterm-helper-textarea").first().focus();
+  await page.keyboard.type(text);
+  await page.keyboard.press("Enter");
+};
+const check = async () => {
+  await page.getByTestId("check-button").click();
+  const verdict = page.getByTestId("check-verdict");
+  await expect
+    .poll(() => verdict.getAttribute("data-status"), { timeout: 30_000 })
+    .toMatch(/passed|failed|errored/);
+  return verdict.getAttribute("data-status");
+};
+const labReady = () =>
+  page.waitForSelector("pb-lab[data-state=ready]", { state: "attached", timeout: 30_000 });
+
+test("opens the lesson from the first page, without the terminal's code", async () => {
+  const scripts: string[] = [];
+  page.on("response", (response) => {
+    if (response.url().endsWith(".js")) scripts.push(response.url());
+  });
+  await page.goto(url);
+  await page.getByRole("link", { name: /A packet.s way →/ }).click();
+  await page.waitForURL("**/iptables/");
+  await page.waitForLoadState("networkidle");
+  expect(scripts.filter((address) => /xterm|terminal/.test(address))).toEqual([]);
+});
+
+test("starts the lab and gets a prompt", async () => {
+  await page.getByTestId("start-lab").click();
+  await labReady();
+  await page.getByRole("button", { name: /screen reader/i }).click();
+  await shows("root@host1:~#");
+});
+
+test("tries the ping, and sees 100% loss", async () => {
+  await runBlock("docker network create my-bridge-001");
+  const ids = async () => new Set((await shown()).match(/\b[0-9a-f]{64}\b/g)).size;
+  await expect.poll(ids, { timeout: 20_000 }).toBe(4);
+  await runBlock("docker exec c2 ping");
+  await shows("100% packet loss");
+});
+
+test("presses Check, and sees what is missing, with a hint", async () => {
+  expect(await check()).toBe("failed");
+  const failed = page.locator('li[data-testid="check-result"][data-status="failed"]');
+  expect(await failed.count()).toBe(1);
+  const text = (await failed.textContent()) ?? "";
+  expect(text).toContain("A fresh container in my-bridge-002 alone reaches c1");
+  expect(text).toMatch(/Expected\s*10 of 10 echo requests/);
+  expect(text).toMatch(/Actual\s*10 sent, 0 arrived at c1/);
+  expect(text).toMatch(/Hint\s*The requests do not get from one bridge to the other/);
+});
+
+test("runs the rule, presses Check, and sees it pass", async () => {
+  await page.getByText("Show me one solution").click();
+  await runBlock("iptables -I DOCKER-USER");
+  await type("iptables -S DOCKER-USER | grep -c ACCEPT | sed s/^/accepts=/");
+  await shows("accepts=2");
+  expect(await check()).toBe("passed");
+  expect(await page.getByTestId("check-verdict").textContent()).toContain("Solved");
+  expect(await page.locator('[data-testid="check-result"][data-status="passed"]').count()).toBe(6);
+});
+
+test("reloads, and the shell is still there", async () => {
+  await type("kept=over-the-reload");
+  await page.reload();
+  await labReady();
+  await shows("accepts=2");
+  await type("echo is-$kept");
+  await shows("is-over-the-reload");
+});
+
+test("opens a second terminal beside the first one", async () => {
+  await page
+    .getByRole("button", { name: /new terminal|open a terminal|\+/i })
+    .first()
+    .click();
+  await expect.poll(() => page.getByRole("tab").count()).toBe(2);
+  await shows("root@host1:~#");
+});
+
+test("moves the divider by keyboard, and keeps it", async () => {
+  const divider = page.getByTestId("lab-divider");
+  const before = Number(await divider.getAttribute("aria-valuenow"));
+  await divider.focus();
+  await page.keyboard.press("ArrowRight");
+  await page.keyboard.press("ArrowRight");
+  const after = Number(await divider.getAttribute("aria-valuenow"));
+  expect(after).toBe(before + 4);
+  await page.reload();
+  await labReady();
+  expect(Number(await divider.getAttribute("aria-valuenow"))).toBe(after);
+});
+
+test("has no fault that axe knows, in light and dark, wide and narrow", async () => {
+  const faults: string[] = [];
+  for (const colorScheme of ["light", "dark"] as const) {
+    for (const width of [1360, 400]) {
+      for (const path of ["", "iptables/"]) {
+        await page.setViewportSize({ width, height: 860 });
+        await page.emulateMedia({ colorScheme });
+        await page.goto(url + path);
+        if (path !== "") await labReady();
+        // By the protocol, since the page's own policy lets no foreign script in.
+        await page.evaluate(axe);
+        const { violations } = await page.evaluate(() => window.axe.run());
+        for (const { id, nodes } of violations) {
+          faults.push(`${colorScheme} ${width} /${path} ${id}: ${nodes[0]?.html.slice(0, 120)}`);
+        }
+      }
+    }
+  }
+  expect(faults).toEqual([]);
+  await page.setViewportSize({ width: 1360, height: 860 });
+});
+
+test("resets the lab after asking, and starts it anew", async () => {
+  await page.getByTestId("reset-lab").click();
+  await page.getByTestId("confirm-reset").click();
+  await page.waitForSelector("pb-lab[data-state=starting]");
+  await labReady();
+  expect(await check()).toBe("failed");
+});
+
+test("broke no rule of its own policy, and asked no other origin", () => {
+  expect(complaints).toEqual([]);
+});
+
+test("Ctrl-C ends the server and leaves the lab; npm stop ends all; the next start brings it back", async () => {
+  await type("touch /root/kept; echo touched-$((6*7))");
+  await page.getByRole("button", { name: /screen reader/i }).click();
+  await shows("touched-42");
+  const { port } = new URL(url);
+  server.kill("SIGINT");
+  await ended(server);
+  await expect.poll(() => fetch(url).catch(() => "gone")).toBe("gone");
+  const engine = await openSandbox({ engine: "managed" });
+  expect((await engine.list()).map(({ state }) => state)).toEqual(["running"]);
+  await engine[Symbol.asyncDispose]();
+
+  const stopped = spawnSync("node", [script("stop.mjs")], { env, encoding: "utf8" });
+  expect([stopped.status, stopped.stderr]).toEqual([0, expect.stringContaining("All has ended")]);
+  expect(existsSync(managedEngineSocket)).toBe(false);
+  const left = spawnSync("pgrep", ["-af", "dockerd --data-root /var/lib/patchbay|lab-init|keeper"]);
+  expect(String(left.stdout)).toBe("");
+
+  await npmStart(port);
+  await page.reload();
+  await labReady();
+  await page.waitForSelector(".xterm-helper-textarea");
+  await type("ls /root | sed s/^/found-/");
+  await page.getByRole("button", { name: /screen reader/i }).click();
+  await shows("found-kept");
+});
