@@ -37,7 +37,10 @@ export class PaneDivider extends HTMLElement {
   #move(percent: number): void {
     this.#percent = Math.round(Math.min(MAX, Math.max(MIN, percent)) * 10) / 10;
     this.setAttribute("aria-valuenow", String(Math.round(this.#percent)));
-    this.parentElement?.style.setProperty("--workspace-split", `${this.#percent}%`);
+    this.closest<HTMLElement>(".workspace")?.style.setProperty(
+      "--workspace-split",
+      `${this.#percent}%`,
+    );
     localStorage.setItem(KEY, String(this.#percent));
   }
 }
