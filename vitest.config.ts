@@ -6,6 +6,10 @@ const project = (name: string, testTimeout: number) => ({
     include: [`tests/${name}/**/*.test.ts`],
     testTimeout,
     hookTimeout: testTimeout,
+    env: {
+      PATCHBAY_ENGINE_DATA: "/var/lib/patchbay/test-engine",
+      PATCHBAY_ENGINE_RUN: "/run/patchbay-test",
+    },
     // Two cores are shared by real shells, engines and browsers: files run one after another.
     fileParallelism: false,
   },

@@ -14,9 +14,10 @@ export interface ManagedEnginePaths {
   readonly runDirectory: string;
 }
 
+/** Other folders make another engine: tests have one of their own, and never touch anybody's labs. */
 export const managedEnginePaths: ManagedEnginePaths = {
-  dataRoot: "/var/lib/patchbay/engine",
-  runDirectory: "/run/patchbay",
+  dataRoot: process.env["PATCHBAY_ENGINE_DATA"] ?? "/var/lib/patchbay/engine",
+  runDirectory: process.env["PATCHBAY_ENGINE_RUN"] ?? "/run/patchbay",
 };
 
 const START_TIMEOUT_MS = 30_000;

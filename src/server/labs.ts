@@ -120,6 +120,17 @@ export class LabService {
     return (await this.running(sessionId, labId)).host();
   }
 
+  /** Ends terminals of labs that are gone, whoever ended them. */
+  async sweepTerminals(): Promise<void> {
+    const kept = await this.#terminals.labs();
+    if (kept.length === 0) return;
+    const running = new Set((await this.#engine.list()).map(({ id }) => id));
+    const gone = kept.filter(
+      (id) => !running.has(id) && this.#entries.get(id)?.state !== "starting",
+    );
+    for (const id of gone) await this.#terminals.closeLab(id);
+  }
+
   async #entry(sessionId: string, labId: string): Promise<Entry> {
     const topology = this.#sessions.topologyOf(sessionId, labId);
     const entry = topology === undefined ? undefined : await this.#recover(labId, topology);

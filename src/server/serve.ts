@@ -33,6 +33,7 @@ export interface RunningServer extends AsyncDisposable {
   readonly url: string;
 }
 
+const SWEEP_MS = 30_000;
 const LAB_MEMORY = 512 * 2 ** 20;
 const defaultMaxLabs = () => Math.max(1, Math.floor(os.totalmem() / LAB_MEMORY));
 
@@ -83,10 +84,15 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
   const secure = publicUrl?.protocol === "https:";
   const app = createApp({ sessions, labs, terminals, names, siteDir, secure, log });
   handleUpgrades(server, { sessions, labs, terminals, names, log });
+  const sweep = () =>
+    labs.sweepTerminals().catch((error: Error) => log(`sweep of terminals: ${error.stack}`));
+  const sweeping = setInterval(sweep, SWEEP_MS);
+  await sweep();
   const shown = host === "0.0.0.0" || host === "::" ? os.hostname() : host;
   return {
     url: publicUrl?.href ?? `http://${shown.includes(":") ? `[${shown}]` : shown}:${port}/`,
     async [Symbol.asyncDispose]() {
+      clearInterval(sweeping);
       const closed = new Promise((resolve) => server.close(resolve));
       await terminals[Symbol.asyncDispose]();
       server.closeAllConnections();

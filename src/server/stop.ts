@@ -8,6 +8,7 @@ import {
 } from "../../sandbox/cli/command-line.ts";
 import { progressLines } from "../../sandbox/cli/progress.ts";
 import { stopSandbox } from "../../sandbox/open.ts";
+import { TerminalGateway } from "../terminal/server/index.ts";
 import { runningServer } from "./pid-file.ts";
 
 const SERVER_TIMEOUT_MS = 10_000;
@@ -28,6 +29,9 @@ await runCommandLine("Usage: npm stop", async () => {
       await sleep(100);
     }
   }
+  // Shells end with their labs; here go the processes that keep their screens.
+  await using terminals = new TerminalGateway({ stateDir: stateDirectory });
+  for (const lab of await terminals.labs()) await terminals.closeLab(lab);
   progress.step({ title: "Ending labs and the engine" });
   await stopSandbox(chosenEngine(undefined));
   progress.done();

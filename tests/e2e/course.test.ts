@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import type { AxeResults } from "axe-core";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { managedEngineSocket } from "../../sandbox/docker/managed-engine.ts";
+import { managedEnginePaths, managedEngineSocket } from "../../sandbox/docker/managed-engine.ts";
 import { openSandbox } from "../../sandbox/open.ts";
 
 declare global {
@@ -232,7 +232,8 @@ test("Ctrl-C ends the server and leaves the lab; npm stop ends all; the next sta
   const stopped = spawnSync("node", [script("stop.mjs")], { env, encoding: "utf8" });
   expect([stopped.status, stopped.stderr]).toEqual([0, expect.stringContaining("All has ended")]);
   expect(existsSync(managedEngineSocket)).toBe(false);
-  const left = spawnSync("pgrep", ["-af", "dockerd --data-root /var/lib/patchbay|lab-init|keeper"]);
+  const ours = `${stateDir}|${managedEnginePaths.dataRoot}|${managedEnginePaths.runDirectory}/`;
+  const left = spawnSync("pgrep", ["-af", ours]);
   expect(String(left.stdout)).toBe("");
 
   await npmStart(port);

@@ -1,6 +1,9 @@
 /** The web server's side of terminals. It owns no PTY: shells live in keepers, and outlive it. */
+
 import { randomUUID } from "node:crypto";
+import { readdir } from "node:fs/promises";
 import type { Socket } from "node:net";
+import { join } from "node:path";
 import type { WebSocket } from "ws";
 import type { PtyCommand } from "../../../sandbox/index.ts";
 import { clampSize, closeCodes, type TerminalSize } from "../protocol.ts";
@@ -130,6 +133,15 @@ export class TerminalGateway implements AsyncDisposable {
   async closeLab(labId: string): Promise<void> {
     const socket = await connectKeeper(keeperPaths(this.#stateDir, labId));
     if (socket !== undefined) await this.#request(socket, { op: "shut-down" });
+  }
+
+  /** Labs that have a keeper, or had one that crashed. */
+  async labs(): Promise<string[]> {
+    const names = await readdir(join(this.#stateDir, "terminals")).catch((error) => {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+      throw error;
+    });
+    return names.filter((name) => name.endsWith(".sock")).map((name) => name.slice(0, -5));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -19,6 +19,8 @@ export const maxTerminals = 24;
 const unusedMs = 10_000;
 /** After the last process is gone: time for the last replies to arrive. */
 const lingerMs = 50;
+/** All shells have ended and nobody looks: their lab is gone. So long their last screens can be read. */
+const abandonedMs = 10 * 60_000;
 
 export class Keeper {
   readonly #server: Server;
@@ -27,10 +29,12 @@ export class Keeper {
   #opened = 0;
   #closing = 0;
   #endTimer: NodeJS.Timeout | undefined;
+  #abandonedSinceMs: number | undefined;
 
   /** `onEmpty`: nothing is left to keep, the process may end. */
-  constructor(onEmpty: () => void) {
+  constructor(onEmpty: () => void, options: { readonly abandonedMs: number } = { abandonedMs }) {
     this.#onEmpty = onEmpty;
+    setInterval(() => this.#endAbandoned(options.abandonedMs), options.abandonedMs / 10);
     this.#server = createServer((socket) => this.#serve(socket));
     this.#endSoon(unusedMs);
   }
@@ -53,6 +57,16 @@ export class Keeper {
   shutDown(): void {
     for (const terminal of this.#terminals.values()) this.#close(terminal);
     if (this.#closing === 0) this.#endSoon(lingerMs);
+  }
+
+  #endAbandoned(afterMs: number): void {
+    const terminals = [...this.#terminals.values()];
+    if (terminals.length === 0 || !terminals.every((terminal) => terminal.abandoned)) {
+      this.#abandonedSinceMs = undefined;
+      return;
+    }
+    this.#abandonedSinceMs ??= performance.now();
+    if (performance.now() - this.#abandonedSinceMs >= afterMs) this.shutDown();
   }
 
   #close(terminal: Terminal): void {

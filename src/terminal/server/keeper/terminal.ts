@@ -71,6 +71,11 @@ export class Terminal {
     };
   }
 
+  /** The shell has ended, and nobody looks at what it left. */
+  get abandoned(): boolean {
+    return this.#exit !== undefined && this.#viewers.size === 0;
+  }
+
   /** Shows the screen to one more viewer. Throws `TerminalError` `too-many-viewers`. */
   attach(viewer: Viewer): void {
     if (this.#viewers.size >= maxViewers) {
