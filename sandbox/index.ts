@@ -98,10 +98,10 @@ export interface LabHost {
   /** Trusted observation and probes from outside the lab's mount namespace. */
   hand(): TrustedHand;
   /**
-   * Id (`sha256:…`) of an image of the course in the inner engine, whatever bears its name there by now.
-   * Loads it again where the student removed it.
+   * An image of the course in the inner engine by its id (`sha256:…`), whatever bears its name there by
+   * now. Where the student removed it, it is loaded again under no name; whoever asked removes it then.
    */
-  trustedImage(name: string): Promise<string>;
+  trustedImage(name: string): Promise<{ readonly id: string; readonly loaded: boolean }>;
 }
 
 export interface InnerEngineRequest {

@@ -40,9 +40,10 @@ const told = (result: ExerciseResult): string =>
 
 const statuses = ({ checks }: ExerciseResult) => checks.map(({ id, status }) => [id, status]);
 
-/** What a grading might leave behind on the host: containers, interfaces, filter rules. */
+/** What a grading might leave behind on the host: containers, images, interfaces, filter rules. */
 async function state(lab: Lab): Promise<string> {
-  const look = "docker ps -aq | sort; ip -o link | cut -d: -f2; iptables-save | grep ^-A";
+  const look =
+    "docker ps -aq | sort; docker images -aq | sort; ip -o link | cut -d: -f2; iptables-save | grep ^-A";
   return (await lab.host().capture(["sh", "-c", look])).stdout;
 }
 

@@ -17,6 +17,7 @@ async function collectHost(host: LabHost, signal: AbortSignal): Promise<HostFact
       id: Id,
       name: Name.replace(/^\//, ""),
       running: State.Running,
+      paused: State.Paused ?? false,
       pid: State.Pid,
       networks: Object.fromEntries(
         Object.entries(NetworkSettings.Networks ?? {}).map(([name, { IPAddress = "" }]) => [

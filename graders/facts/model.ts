@@ -17,6 +17,7 @@ export interface ContainerFacts {
   readonly id: string;
   readonly name: string;
   readonly running: boolean;
+  readonly paused: boolean;
   /** As the engine says, by network name. */
   readonly networks: Readonly<Record<string, { readonly address: string }>>;
   /** As the engine says; the lab host's numbering. */

@@ -60,16 +60,22 @@ export async function openEngine(option: string | undefined): Promise<SandboxEng
   }
 }
 
-/** The lab named, or the only one that runs. Throws `UsageError` where that is not one. */
+/** A lab that an `npm stop` stopped comes back by being used. */
+async function awake(engine: SandboxEngine, id: string): Promise<Lab> {
+  const lab = await engine.find(id);
+  return lab.state === "stopped" ? engine.start(id) : lab;
+}
+
+/** The lab named, or the only one there is. Throws `UsageError` where that is not one. */
 export async function chooseLab(engine: SandboxEngine, id: string | undefined): Promise<Lab> {
-  if (id !== undefined) return engine.find(id);
+  if (id !== undefined) return awake(engine, id);
   const labs = await engine.list();
   const [only] = labs;
-  if (only !== undefined && labs.length === 1) return engine.find(only.id);
+  if (only !== undefined && labs.length === 1) return awake(engine, only.id);
   throw new UsageError(
     only === undefined
       ? "No lab runs. Start one: patchbay lab up iptables"
-      : `Several labs run: name one of ${labs.map((lab) => lab.id).join(", ")}.`,
+      : `There are several labs: name one of ${labs.map((lab) => lab.id).join(", ")}.`,
   );
 }
 

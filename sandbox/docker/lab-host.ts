@@ -211,7 +211,7 @@ export class DockerLabHost implements LabHost {
     };
   }
 
-  async trustedImage(name: string): Promise<string> {
+  async trustedImage(name: string): Promise<{ readonly id: string; readonly loaded: boolean }> {
     const images = await this.#ask<Record<string, string>>("images", {}, 5000);
     const id = images[name];
     if (id === undefined) {
@@ -220,13 +220,13 @@ export class DockerLabHost implements LabHost {
     }
     const engine = this.innerEngine();
     const ask = (request: InnerEngineRequest) => engine.request(request);
-    if ((await ask({ path: `/images/${id}/json` })).status === 200) return id;
+    if ((await ask({ path: `/images/${id}/json` })).status === 200) return { id, loaded: false };
     // Removed by the student: brought back from the hand's own disk, under no name.
     const image = { method: "POST", path: "/images/create?fromSrc=-", image: name };
     const loaded = await this.#ask<{ status: number; body: unknown }>("http", image, 30_000);
     const status = typeof loaded.body === "string" ? loaded.body : JSON.stringify(loaded.body);
     const imported = status.match(/sha256:[0-9a-f]{64}/)?.[0];
-    if (loaded.status === 200 && imported !== undefined) return imported;
+    if (loaded.status === 200 && imported !== undefined) return { id: imported, loaded: true };
     throw new SandboxError("probe-failed", `The engine refused image ${name}: ${status}`);
   }
 

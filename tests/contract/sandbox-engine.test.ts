@@ -1,4 +1,7 @@
 /** What every engine keeps to, run over each engine that can run here. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { spawn } from "node-pty";
@@ -7,6 +10,7 @@ import { dockerCommand } from "../../sandbox/docker/command.ts";
 import { ensureManagedEngine, stopManagedEngine } from "../../sandbox/docker/managed-engine.ts";
 import type { IsolationRung, Lab, SandboxEngine } from "../../sandbox/index.ts";
 import { openSandbox } from "../../sandbox/open.ts";
+import { serve } from "../../src/server/serve.ts";
 import { type PlainEngine, startPlainEngine } from "../fixtures/plain-engine.ts";
 
 interface Subject {
@@ -152,15 +156,17 @@ describe.each(subjects)("$name", (subject) => {
   });
 
   test("gives a course image by its id, whatever bears its name, and though it was removed", async () => {
-    const id = await lab.host().trustedImage("busybox");
+    const { id, loaded } = await lab.host().trustedImage("busybox");
+    expect(loaded).toBe(false);
     const forge = "docker tag nginx busybox && docker image rm nginx";
     expect((await lab.host().capture(["sh", "-c", forge])).exitCode).toBe(0);
-    expect(await lab.host().trustedImage("busybox")).toBe(id);
+    expect(await lab.host().trustedImage("busybox")).toEqual({ id, loaded: false });
     await lab
       .host()
       .capture(["sh", "-c", "docker rm -f limited; docker rmi -f $(docker images -aq)"]);
     const brought = await lab.host().trustedImage("busybox");
-    const run = ["docker", "run", "--rm", brought, "echo", "brought back"];
+    expect(brought.loaded).toBe(true);
+    const run = ["docker", "run", "--rm", brought.id, "echo", "brought back"];
     expect((await lab.host().capture(run)).stdout).toBe("brought back\n");
   });
 
@@ -193,6 +199,15 @@ describe.each(subjects)("$name", (subject) => {
     await expect.poll(() => measured().catch(() => false), { timeout: 15_000 }).toBe(true);
     const ping = ["ping", "-c1", "-W1", "8.8.8.8"];
     expect((await current.host().capture(ping)).exitCode).toBe(0);
+  });
+
+  test("lets nobody but the operator in where root in a lab is root of the machine", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "pb-"));
+    const start = () =>
+      serve({ engine, host: "0.0.0.0", port: 0, siteDir: folder, stateDir: folder });
+    if (subject.isolation === "privileged") await expect(start()).rejects.toThrow(/for you alone/);
+    else await (await start())[Symbol.asyncDispose]();
+    rmSync(folder, { recursive: true });
   });
 
   test("refuses wrong requests with words that help", async () => {

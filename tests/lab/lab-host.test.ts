@@ -26,7 +26,7 @@ afterAll(async () => {
 test("has the course's images at the first prompt", async () => {
   const names = await lab("docker image ls --format '{{.Repository}}'");
   expect(names.split("\n").sort()).toEqual(["busybox", "nginx"]);
-  const trusted = await running.host().trustedImage("busybox");
+  const { id: trusted } = await running.host().trustedImage("busybox");
   expect(await lab("docker image inspect --format '{{.Id}}' busybox")).toBe(trusted);
 });
 

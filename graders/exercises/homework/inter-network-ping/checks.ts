@@ -98,6 +98,9 @@ export const firstRuns = check<Running>({
         "See why it ended with docker logs c1; a container lives as long as its command.";
       return fail("a running container c1", "c1 is there, but stopped", hint);
     }
+    if (c1.paused) {
+      return fail("a running container c1", "c1 is paused", "Let it go on: docker unpause c1");
+    }
     if (c1.namespace === null) {
       return fail("a running container c1", `the kernel has no process ${c1.pid} in this lab`);
     }
@@ -167,11 +170,14 @@ export const secondInOneNetwork = check({
 interface Fresh {
   readonly id: string;
   readonly pid: number;
+  /** Set where the image had to be loaded for it. */
+  readonly loadedImage: string | undefined;
 }
 
 /** Starts a container in the network and in nothing else; the engine removes it after a minute at the latest. */
 async function startFresh(host: LabHost, networkId: string): Promise<Fresh> {
-  const Image = await host.trustedImage("busybox");
+  const { id: Image, loaded } = await host.trustedImage("busybox");
+  const loadedImage = loaded ? Image : undefined;
   const name = `patchbay-check-${randomBytes(4).toString("hex")}`;
   const body = {
     Image,
@@ -184,20 +190,24 @@ async function startFresh(host: LabHost, networkId: string): Promise<Fresh> {
   try {
     await ask(host, { method: "POST", path: `/containers/${id}/start`, timeoutMs: 10_000 });
     const { State } = await inspectContainer(host, id);
-    return { id, pid: State.Pid };
+    return { id, pid: State.Pid, loadedImage };
   } catch (error) {
-    await removeFresh(host, id);
+    await removeFresh(host, { id, pid: 0, loadedImage });
     throw error;
   }
 }
 
-async function removeFresh(host: LabHost, id: string): Promise<void> {
-  try {
-    await ask(host, { method: "DELETE", path: `/containers/${id}?force=1&v=1` });
-  } catch (error) {
-    // Gone already, or going: it removes itself.
-    if (!(error instanceof EngineRefusal) || ![404, 409].includes(error.status)) throw error;
-  }
+async function removeFresh(host: LabHost, { id, loadedImage }: Fresh): Promise<void> {
+  const remove = async (path: string) => {
+    try {
+      await ask(host, { method: "DELETE", path });
+    } catch (error) {
+      // Gone already, or going: the container removes itself.
+      if (!(error instanceof EngineRefusal) || ![404, 409].includes(error.status)) throw error;
+    }
+  };
+  await remove(`/containers/${id}?force=1&v=1`);
+  if (loadedImage !== undefined) await remove(`/images/${loadedImage}?force=1`);
 }
 
 function verdict(ping: PingResult, address: string): Passed<undefined> | Failed {
@@ -286,7 +296,7 @@ export const freshContainerReachesFirst = check({
       }
       return verdict(ping, c1.address);
     } finally {
-      await removeFresh(host, fresh.id);
+      await removeFresh(host, fresh);
     }
   },
 });

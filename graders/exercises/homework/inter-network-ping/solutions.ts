@@ -99,6 +99,21 @@ ip route add $c1/32 via \${net2%.0.0/16}.200.1
 `,
   ),
   answer(
+    "images-removed",
+    "The same accept by subnets both ways, and containers from an image of one's own, the course's removed",
+    `
+iptables -I DOCKER-USER -s $net2 -d $net1 -j ACCEPT
+iptables -I DOCKER-USER -s $net1 -d $net2 -j ACCEPT
+docker rm -f c1 c2 >/dev/null
+box=$(docker create busybox)
+docker export $box | docker import - mine >/dev/null
+docker rm $box >/dev/null
+docker rmi -f busybox nginx >/dev/null
+docker run -d --name c1 --network my-bridge-001 mine sleep infinity >/dev/null
+docker run -d --name c2 --network my-bridge-002 mine sleep infinity >/dev/null
+`,
+  ),
+  answer(
     "engine-without-iptables",
     "An engine that leaves the packet filter alone, and a filter that lets everything pass",
     `

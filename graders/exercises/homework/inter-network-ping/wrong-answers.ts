@@ -58,6 +58,13 @@ ${OPEN}`,
 ${OPEN}docker stop -t 0 c1`,
   ),
   wrong(
+    "c1-paused",
+    "The rule is right and c1 is frozen",
+    "c1-runs",
+    `
+${OPEN}docker pause c1`,
+  ),
+  wrong(
     "c1-connected",
     "c1 joins the second network",
     "c1-in-one-network",
