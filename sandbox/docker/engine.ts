@@ -240,12 +240,14 @@ export class DockerEngine implements SandboxEngine {
       // The wires of labs that run were held by the last sidecar.
       for (const { Id, State, Labels } of await this.#containers()) {
         if (State !== "running") continue;
-        const init = (await this.#docker.getContainer(Id).inspect()).State.Pid;
-        await hand.ask("prepare", init, {
-          lab: Labels[labels.lab],
-          host: Labels[labels.host],
-          number: Number(Labels[labels.number]),
-          conntrackEntries: 65_536,
+        const lab = Labels[labels.lab] ?? "";
+        const host = new DockerLabHost(lab, Labels[labels.host] ?? "", Id, {
+          ...this.#context,
+          hand: async () => hand,
+        });
+        // A lab that is breaking down is told by `list`; it must not keep the others from their wires.
+        await host.prepare(Number(Labels[labels.number])).catch((error) => {
+          if (!(error instanceof SandboxError)) throw error;
         });
       }
     }
@@ -365,16 +367,21 @@ export class DockerEngine implements SandboxEngine {
   }
 
   async #remove(id: string): Promise<void> {
-    const containers = await this.#containers(id);
-    const remove = async ({ Id }: Dockerode.ContainerInfo): Promise<void> => {
+    const containers = (await this.#containers(id)).map(({ Id }) => Id);
+    const { hand } = await this.#handSession();
+    const remove = async (container: string, attempts: number): Promise<void> => {
+      await hand.ask("thaw", 0, { containers: [container] });
       try {
-        await this.#docker.getContainer(Id).remove({ force: true, v: true });
+        await this.#docker.getContainer(container).remove({ force: true, v: true });
       } catch (error) {
         // Gone, or going by another hand.
-        if (statusOf(error) !== 404 && statusOf(error) !== 409) throw error;
+        if (statusOf(error) === 404 || statusOf(error) === 409) return;
+        // Somebody in the lab may have frozen something again meanwhile.
+        if (attempts === 1) throw error;
+        await remove(container, attempts - 1);
       }
     };
-    await Promise.all(containers.map(remove));
-    await (await this.#handSession()).hand.ask("unlink", 0, { lab: id });
+    await Promise.all(containers.map((container) => remove(container, 3)));
+    await hand.ask("unlink", 0, { lab: id });
   }
 }

@@ -146,9 +146,14 @@ export async function stopLabs(docker: DockerCommand): Promise<void> {
   const ids = async (label: string) =>
     (await docker("ps", "--quiet", "--filter", `label=${label}`)).split("\n").filter(Boolean);
   const stewards = await ids("patchbay.role=steward");
-  if (stewards.length > 0) await docker("rm", "--force", "--volumes", ...stewards);
   const hosts = await ids("patchbay.lab");
+  const [steward] = stewards;
+  if (hosts.length > 0 && steward !== undefined) {
+    // What is frozen in a lab can't be ended.
+    await docker("exec", steward, "python3", "/usr/lib/patchbay/hand.py", "thaw", ...hosts);
+  }
   if (hosts.length > 0) await docker("stop", ...hosts);
+  if (stewards.length > 0) await docker("rm", "--force", "--volumes", ...stewards);
 }
 
 /** Ends the managed engine, after the labs on it. Does nothing where it does not run. */

@@ -189,6 +189,14 @@ describe.each(subjects)("$name", (subject) => {
     expect((await back.host().capture(["sh", "-c", look])).stdout).toBe("kept\nruns\n");
   });
 
+  test("stops and removes a lab in which something is paused", async () => {
+    const paused = await engine.up({ topology: "iptables", name: "contract-paused" });
+    const pause = "docker run -d --name frozen busybox sleep 600 && docker pause frozen";
+    expect(await paused.host().capture(["sh", "-c", pause])).toMatchObject({ exitCode: 0 });
+    await engine.down("contract-paused");
+    expect((await engine.list()).map(({ id }) => id)).not.toContain("contract-paused");
+  });
+
   test("brings the wires back when the sidecar was lost", async () => {
     await dockerCommand(address)("rm", "--force", "--volumes", "patchbay-steward");
     const current = await engine.find("contract-one");
