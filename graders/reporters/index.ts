@@ -1,13 +1,7 @@
-import type { ExerciseResult } from "../core/results.ts";
 import { junit } from "./junit.ts";
 import { pretty } from "./pretty.ts";
+import type { Reporter } from "./reporter.ts";
 import { tap } from "./tap.ts";
-
-/** Turns results into text that ends with a newline. */
-export type Reporter = (
-  results: readonly ExerciseResult[],
-  options: { readonly color: boolean; readonly titles: Readonly<Record<string, string>> },
-) => string;
 
 const json: Reporter = (results) => `${JSON.stringify(results, null, 2)}\n`;
 

@@ -1,5 +1,5 @@
 import type { CheckResult } from "../core/results.ts";
-import type { Reporter } from "./index.ts";
+import type { Reporter } from "./reporter.ts";
 
 /** Characters that XML 1.0 does not allow at all are replaced. */
 const escaped = (text: string): string =>

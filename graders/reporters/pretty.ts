@@ -1,6 +1,6 @@
 import pico from "picocolors";
 import type { CheckResult, ExerciseResult } from "../core/results.ts";
-import type { Reporter } from "./index.ts";
+import type { Reporter } from "./reporter.ts";
 
 type Colors = ReturnType<typeof pico.createColors>;
 

@@ -1,5 +1,5 @@
 import type { CheckResult } from "../core/results.ts";
-import type { Reporter } from "./index.ts";
+import type { Reporter } from "./reporter.ts";
 
 /** In a description `#` would start a directive. */
 const described = (text: string): string => text.replace(/[\\#]/g, "\\$&");

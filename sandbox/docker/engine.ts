@@ -31,8 +31,14 @@ const READY_TIMEOUT_MS = 60_000;
 const NAME_PATTERN = /^[a-z0-9][a-z0-9-]{0,30}$/;
 const GIB = 2 ** 30;
 
-/** What one lab host may use. The swap limit counts memory and swap together. */
-const hostLimits = { Memory: 2 * GIB, MemorySwap: 2 * GIB, NanoCpus: 2e9, PidsLimit: 2000 };
+/** What one lab host may use; Docker refuses more processors than the machine has. */
+const hostLimits = (processors: number) => ({
+  Memory: 2 * GIB,
+  // Memory and swap together: no swap.
+  MemorySwap: 2 * GIB,
+  NanoCpus: Math.min(1.5, processors) * 1e9,
+  PidsLimit: 2000,
+});
 
 /** What Docker must allow for an engine to run in a container; the builder's `nestedEngineOptions`. */
 const nestedEngine = {
@@ -291,6 +297,7 @@ export class DockerEngine implements SandboxEngine {
     // The session with the sidecar opens while the engine makes the containers.
     const hand = this.#handSession();
     hand.catch(() => undefined);
+    const limits = hostLimits((await this.#docker.info()).NCPU);
     onProgress?.({ title: "Lab host", detail: topology.hosts.map((host) => host.name).join(", ") });
     let made = false;
     try {
@@ -309,7 +316,7 @@ export class DockerEngine implements SandboxEngine {
           // Overlay on overlay is refused: the inner engine's stores lie on volumes.
           Volumes: { "/var/lib/docker": {}, "/var/lib/containerd": {} },
           // The wire and its gateway come from the sidecar.
-          HostConfig: { ...nestedEngine, ...hostLimits, NetworkMode: "none", Dns: ["10.77.0.1"] },
+          HostConfig: { ...nestedEngine, ...limits, NetworkMode: "none", Dns: ["10.77.0.1"] },
         });
         made = true;
         await container.start();
