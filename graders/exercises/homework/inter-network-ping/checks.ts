@@ -15,7 +15,7 @@ import {
 const FIRST = "my-bridge-001";
 const SECOND = "my-bridge-002";
 const PINGS = 10;
-const PING_INTERVAL_MS = 50;
+const PING_INTERVAL_MS = 30;
 
 interface Networks {
   readonly first: NetworkFacts & { readonly bridge: string };
