@@ -189,6 +189,12 @@ describe.each(subjects)("$name", (subject) => {
     expect((await back.host().capture(["sh", "-c", look])).stdout).toBe("kept\nruns\n");
   });
 
+  test("keeps its images when the engine inside is restarted", async () => {
+    const script = `kill $(cat /run/patchbay/dockerd.pid); sleep 1
+      until docker version >/dev/null 2>&1; do sleep 0.1; done; docker run --rm busybox echo runs`;
+    expect((await lab.host().capture(["bash", "-c", script])).stdout).toBe("runs\n");
+  });
+
   test("stops and removes a lab in which something is paused", async () => {
     const paused = await engine.up({ topology: "iptables", name: "contract-paused" });
     const pause = "docker run -d --name frozen busybox sleep 600 && docker pause frozen";
