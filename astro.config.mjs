@@ -6,14 +6,14 @@ import { contentSecurityPolicy } from "./src/build/content-security-policy.ts";
 export default defineConfig({
   outDir: "dist",
   trailingSlash: "always",
-  // Inline styles are what the terminal needs too; scripts run by their hash only.
   integrations: [
     starlight({
       title: "Patchbay",
       description: "Docker networking and Compose, by hand, on a Docker host of your own.",
-      logo: { src: "./src/assets/mark.svg" },
+      logo: { src: "./public/favicon.svg" },
       favicon: "/favicon.svg",
       customCss: ["./src/styles/theme.css", "./src/styles/workspace.css"],
+      routeMiddleware: "./src/layouts/lab-route.ts",
       components: { PageFrame: "./src/layouts/PageFrame.astro" },
       markdown: { processedDirs: ["./content/lessons/"] },
       sidebar: [

@@ -1,6 +1,5 @@
 export type SandboxErrorCode =
   | "engine-unreachable"
-  | "engine-not-isolating"
   | "topology-not-found"
   | "name-taken"
   | "name-invalid"

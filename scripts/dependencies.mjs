@@ -1,5 +1,5 @@
 // Runs on any Node >= 20 with nothing installed: brings the npm dependencies and the pinned Node.
-import { spawn, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
   existsSync,
@@ -41,7 +41,15 @@ export function installDependencies() {
   console.log("Installing the npm dependencies and the pinned Node (about a minute) …");
   // Not `npm ci`: it refuses a lock file made where a registry, as a closed network's may, lacks the
   // optional packages of other platforms. `--no-save` keeps to the locked versions and writes nothing.
-  const install = ["install", "--no-save", "--no-fund", "--no-audit", "--loglevel=error"];
+  // `--include=dev`: where NODE_ENV is production, npm would leave out what the tests need.
+  const install = [
+    "install",
+    "--no-save",
+    "--include=dev",
+    "--no-fund",
+    "--no-audit",
+    "--loglevel=error",
+  ];
   if (run("npm", install) !== 0) {
     console.error(
       "npm install failed: the lines above say why. Mend that and run the command again.",
@@ -81,7 +89,7 @@ function filesUnder(path) {
 /** Builds the site into dist/ unless it was built from these very sources. */
 export function buildSite() {
   const hash = createHash("sha256");
-  for (const source of ["content", "src", "astro.config.mjs", "package-lock.json"]) {
+  for (const source of ["content", "public", "src", "astro.config.mjs", "package-lock.json"]) {
     for (const file of filesUnder(source)) hash.update(file).update(readFileSync(file));
   }
   const digest = hash.digest("hex");
@@ -96,7 +104,8 @@ export function buildSite() {
     {
       cwd: root,
       encoding: "utf8",
-      env: { ...process.env, ASTRO_TELEMETRY_DISABLED: "1" },
+      // Whatever NODE_ENV the caller has: in any other one Astro builds pages for development, without search.
+      env: { ...process.env, NODE_ENV: "production", ASTRO_TELEMETRY_DISABLED: "1" },
     },
   );
   if (status !== 0) {
@@ -106,18 +115,6 @@ export function buildSite() {
   console.error(`  The site is built  ${((performance.now() - startMs) / 1000).toFixed(1)} s`);
   mkdirSync(`${root}node_modules/.cache/patchbay`, { recursive: true });
   writeFileSync(stamp, digest);
-}
-
-/** Runs a program of the checkout under the pinned Node until it ends; signals are passed on to it. */
-export function becomePinned(program, args) {
-  const child = spawn(pinnedNode, [`${root}${program}`, ...args], { stdio: "inherit" });
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
-    // A terminal's Ctrl-C reaches the child itself; a kill of this process alone does not.
-    process.on(signal, () => (signal === "SIGINT" && process.stdin.isTTY) || child.kill(signal));
-  }
-  child.on("exit", (code) => {
-    process.exitCode = code ?? 1;
-  });
 }
 
 /** Installs Debian packages unless `command` is there; says what to run where it may not. */

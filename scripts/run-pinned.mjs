@@ -4,11 +4,10 @@ import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import * as nodeModule from "node:module";
 import { constants } from "node:os";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { pathToFileURL } from "node:url";
+import { pinnedNode, root } from "./dependencies.mjs";
 
-const pinnedNode = fileURLToPath(new URL("../node_modules/node/bin/node", import.meta.url));
-
-const cache = fileURLToPath(new URL("../node_modules/.cache/patchbay/compiled", import.meta.url));
+const cache = `${root}node_modules/.cache/patchbay/compiled`;
 
 export async function runPinned(program) {
   if (Number(process.versions.node.split(".")[0]) >= 24) {
@@ -27,7 +26,7 @@ export async function runPinned(program) {
   });
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
     // A terminal's Ctrl-C reaches the child itself; a kill of this process alone does not.
-    process.on(signal, () => process.stdin.isTTY || child.kill(signal));
+    process.on(signal, () => (signal === "SIGINT" && process.stdin.isTTY) || child.kill(signal));
   }
   child.on("exit", (code, signal) => {
     process.exitCode = code ?? 128 + constants.signals[signal];

@@ -1,6 +1,7 @@
 // `npm start`: everything from nothing, then serves the course. Options go to src/server/main.ts.
 import { spawnSync } from "node:child_process";
-import { becomePinned, buildSite, installDependencies, installPackages } from "./dependencies.mjs";
+import { buildSite, installDependencies, installPackages, root } from "./dependencies.mjs";
+import { runPinned } from "./run-pinned.mjs";
 
 const args = process.argv.slice(2);
 
@@ -16,14 +17,18 @@ function hasOwnEngine() {
   return spawnSync("docker", ["info"], { stdio: "ignore", timeout: 10_000 }).status === 0;
 }
 
-installDependencies();
-const wantsHelp = args.includes("--help") || args.includes("-h");
-if (process.platform === "linux" && !wantsHelp) {
-  if (!hasOwnEngine()) installPackages("dockerd", ["docker.io"]);
-  // Makes the lab host's root filesystem; where it is missing, Debian's image from a registry does.
-  if (spawnSync("apt-get", ["--version"], { stdio: "ignore" }).status === 0) {
-    installPackages("mmdebstrap", ["mmdebstrap"]);
-  }
+const needsEngine = !args.some((arg) => arg === "--help" || arg === "-h") && !hasOwnEngine();
+if (needsEngine && process.getuid?.() !== 0) {
+  const shown = ["sudo npm start", ...(args.length > 0 ? ["--", ...args] : [])].join(" ");
+  console.error(
+    `No Docker engine answers, and starting one needs root. Run: ${shown}\nOr start an engine that you may use, and name it: npm start -- --engine unix:///var/run/docker.sock`,
+  );
+  process.exit(3);
 }
+installDependencies();
+if (needsEngine) installPackages("dockerd", ["docker.io"]);
+// Only root can make a root filesystem with it; for everyone else a container of Debian's image does.
+const debian = spawnSync("apt-get", ["--version"], { stdio: "ignore" }).status === 0;
+if (debian && process.getuid?.() === 0) installPackages("mmdebstrap", ["mmdebstrap"]);
 buildSite();
-becomePinned("src/server/main.ts", args);
+await runPinned(`${root}src/server/main.ts`);

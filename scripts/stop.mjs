@@ -1,6 +1,7 @@
 // `npm stop`: ends the course server, the labs' processes and the managed engine.
 import { existsSync } from "node:fs";
-import { becomePinned, pinnedNode } from "./dependencies.mjs";
+import { pinnedNode, root } from "./dependencies.mjs";
+import { runPinned } from "./run-pinned.mjs";
 
 // Nothing was ever started where the dependencies are not there.
-if (existsSync(pinnedNode)) becomePinned("src/server/stop.ts", process.argv.slice(2));
+if (existsSync(pinnedNode)) await runPinned(`${root}src/server/stop.ts`);

@@ -1,5 +1,5 @@
 import { parseArgs } from "node:util";
-import pico from "picocolors";
+import { colorsFor, wantsColors } from "../../sandbox/cli/colors.ts";
 import {
   chooseLab,
   exitCodes,
@@ -82,7 +82,7 @@ async function check(args: string[], signal: AbortSignal): Promise<number> {
   const results: ExerciseResult[] = [];
   for (const exercise of wanted) results.push(await gradeExercise(exercise, lab, { signal }));
   const titles = Object.fromEntries(exercises.map(({ id, title }) => [id, title]));
-  const color = pico.createColors(process.stdout.isTTY).isColorSupported && process.stdout.isTTY;
+  const color = wantsColors(process.stdout);
   process.stdout.write(reporters[values.format as ReporterName](results, { color, titles }));
   return exitCodeOf(results);
 }
@@ -117,7 +117,7 @@ async function verify(args: string[], signal: AbortSignal): Promise<number> {
   });
   const wanted = positionals.length > 0 ? positionals.map(exerciseNamed) : exercises;
   await using engine = await openEngine(values.engine);
-  const colors = pico.createColors(process.stdout.isTTY);
+  const colors = colorsFor(process.stdout);
   const counts = { held: 0, broken: 0 };
   for (const exercise of wanted) {
     process.stdout.write(`${colors.bold(exercise.id)}\n`);
@@ -136,10 +136,7 @@ async function verify(args: string[], signal: AbortSignal): Promise<number> {
 const commands = { list, check, solve, verify };
 
 await runCommandLine(usage, async ([name, ...args], signal) => {
-  if (name === undefined || name === "help" || name === "--help" || name === "-h") {
-    process.stdout.write(usage.trimStart());
-    return name === undefined ? exitCodes.usage : exitCodes.passed;
-  }
+  if (name === undefined) throw new UsageError("Say which command.");
   if (!Object.hasOwn(commands, name)) throw unknown("command", name, Object.keys(commands));
   return commands[name as keyof typeof commands](args, signal);
 });

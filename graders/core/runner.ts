@@ -1,3 +1,4 @@
+import { abortable } from "../../sandbox/abortable.ts";
 import { type Lab, SandboxError } from "../../sandbox/index.ts";
 import { collectFacts } from "../facts/collect.ts";
 import type { LabFacts } from "../facts/model.ts";
@@ -22,16 +23,12 @@ const words = (error: unknown): string =>
       ? `${error.name}: ${error.message}`
       : String(error);
 
-/** Rejects when the signal aborts: a check that hears nothing must not hold up the run. */
-function aborted(signal: AbortSignal): { promise: Promise<never>; release(): void } {
-  let onAbort: () => void = () => undefined;
-  const promise = new Promise<never>((_, reject) => {
-    onAbort = () => reject(signal.reason);
-    if (signal.aborted) onAbort();
-    else signal.addEventListener("abort", onAbort, { once: true });
-  });
-  promise.catch(() => undefined);
-  return { promise, release: () => signal.removeEventListener("abort", onAbort) };
+/** Why nothing that builds on a check was run: the first check on the way that gave no ground to stand on. */
+function because(missing: CheckResult): string {
+  if (missing.status === "skipped") return missing.because;
+  return missing.status === "errored"
+    ? `“${missing.title}” could not be judged`
+    : `“${missing.title}” did not pass`;
 }
 
 function described(check: Check, outcome: Passed<unknown> | Failed): CheckResult {
@@ -64,25 +61,21 @@ export async function gradeExercise(
     const needed = await Promise.all(check.needs.map(start));
     const missing = needed.find(({ result }) => result.status !== "passed");
     if (missing !== undefined) {
-      const because = `“${missing.result.title}” did not pass`;
-      return { result: { id, title, status: "skipped", because } };
+      return { result: { id, title, status: "skipped", because: because(missing.result) } };
     }
     const overdue = AbortSignal.timeout(check.timeoutMs);
     const context: CheckContext = { lab, facts, signal: AbortSignal.any([signal, overdue]) };
-    const stopped = aborted(context.signal);
     try {
       const values = needed.map(({ value }) => value);
       // Started in a then, so that a throw on its first line is an error like any other.
       const run = Promise.resolve().then(() => check.run(context, values));
-      const outcome = await Promise.race([run, stopped.promise]);
+      const outcome = await abortable(run, context.signal);
       const value = outcome.status === "passed" ? outcome.value : undefined;
       return { result: described(check, outcome), value };
     } catch (error) {
       signal.throwIfAborted();
       const why = overdue.aborted ? `no result within ${check.timeoutMs / 1000} s` : words(error);
       return { result: { id, title, status: "errored", error: why } };
-    } finally {
-      stopped.release();
     }
   }
 

@@ -2,10 +2,10 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { closest } from "fastest-levenshtein";
-import pico from "picocolors";
+import { didYouMean } from "../did-you-mean.ts";
 import { type Lab, type SandboxEngine, SandboxError } from "../index.ts";
 import { openSandbox } from "../open.ts";
+import { colorsFor } from "./colors.ts";
 import { progressLines } from "./progress.ts";
 
 export const exitCodes = { passed: 0, failed: 1, usage: 2, broken: 3, interrupted: 130 } as const;
@@ -79,12 +79,8 @@ export async function chooseLab(engine: SandboxEngine, id: string | undefined): 
   );
 }
 
-/** `"x" is no command. Did you mean "y"?` */
-export function unknown(kind: string, name: string, known: readonly string[]): UsageError {
-  return new UsageError(
-    `There is no ${kind} "${name}". Did you mean "${closest(name, [...known])}"? There are: ${known.join(", ")}.`,
-  );
-}
+export const unknown = (kind: string, name: string, known: readonly string[]): UsageError =>
+  new UsageError(didYouMean(kind, name, known));
 
 /** Options that a command does not know, told by `parseArgs`. */
 const isParseError = (error: unknown): error is Error =>
@@ -98,6 +94,11 @@ export async function runCommandLine(
   usage: string,
   command: (argv: string[], signal: AbortSignal) => Promise<number>,
 ): Promise<never> {
+  const argv = process.argv.slice(2);
+  if (["help", "--help", "-h"].includes(argv[0] ?? "")) {
+    process.stdout.write(`${usage.trim()}\n`);
+    process.exit(exitCodes.passed);
+  }
   const controller = new AbortController();
   for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     process.on(name, () => {
@@ -108,10 +109,10 @@ export async function runCommandLine(
   // A reader that leaves early (`| head`) ends the command like any other.
   process.stdout.on("error", () => process.exit(exitCodes.broken));
   const say = (text: string) => process.stderr.write(`${text}\n`);
-  const red = pico.createColors(process.stderr.isTTY).red;
+  const red = colorsFor(process.stderr).red;
   let code: number;
   try {
-    code = await command(process.argv.slice(2), controller.signal);
+    code = await command(argv, controller.signal);
   } catch (error) {
     if (controller.signal.aborted) {
       code = exitCodes.interrupted;

@@ -1,8 +1,8 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import os from "node:os";
-import pico from "picocolors";
 import { type EngineDescription, SandboxError } from "../index.ts";
+import { colorsFor } from "./colors.ts";
 import { chosenEngine, exitCodes, openEngine } from "./command-line.ts";
 
 interface Finding {
@@ -31,7 +31,7 @@ function machine(): Finding[] {
   const docker = commandVersion("docker", ["--version"]);
   return [
     { name: "System", ok: true, value: system() },
-    { name: "Node", ok: Number(process.versions.node.split(".")[0]) >= 24, value: process.version },
+    { name: "Node", ok: true, value: process.version },
     {
       name: "Machine",
       ok: memory >= 2,
@@ -51,6 +51,8 @@ function machine(): Finding[] {
 function kernelFeatures(): Finding[] {
   if (process.platform !== "linux") return [];
   const filesystems = readFileSync("/proc/filesystems", "utf8");
+  const limit = "/proc/sys/user/max_user_namespaces";
+  const userNamespaces = existsSync(limit) ? Number(readFileSync(limit, "utf8")) : 0;
   return [
     {
       name: "overlayfs",
@@ -60,9 +62,9 @@ function kernelFeatures(): Finding[] {
     },
     {
       name: "user namespaces",
-      ok: existsSync("/proc/self/ns/user"),
-      value: existsSync("/proc/self/ns/user") ? "there" : "missing",
-      fix: "The kernel needs CONFIG_USER_NS.",
+      ok: userNamespaces > 0,
+      value: `at most ${userNamespaces}`,
+      fix: "Run: sysctl user.max_user_namespaces=10000",
     },
   ];
 }
@@ -85,7 +87,6 @@ async function engine(option: string | undefined): Promise<{
           value: `${description.isolation}: ${description.isolationMeaning}`,
         },
         { name: "cgroups", ok: true, value: `version ${description.cgroupVersion}` },
-        { name: "Lab host image", ok: true, value: "built" },
         { name: "Labs", ok: true, value: String(labs) },
       ],
     };
@@ -109,7 +110,7 @@ export async function doctor(options: {
     process.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
     return ok ? exitCodes.passed : exitCodes.broken;
   }
-  const colors = pico.createColors(process.stdout.isTTY);
+  const colors = colorsFor(process.stdout);
   const width = Math.max(...all.map(({ name }) => name.length));
   for (const { name, ok: fine, value, fix } of all) {
     const mark = fine ? colors.green("✔") : colors.red("✖");

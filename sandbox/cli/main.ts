@@ -177,10 +177,7 @@ async function down(args: string[]): Promise<number> {
 const labCommands = { up, ls, exec, shell, reset, down };
 
 await runCommandLine(usage, async ([command, ...rest], signal) => {
-  if (command === undefined || command === "help" || command === "--help" || command === "-h") {
-    process.stdout.write(usage.trimStart());
-    return command === undefined ? exitCodes.usage : exitCodes.passed;
-  }
+  if (command === undefined) throw new UsageError("Say which command.");
   if (command === "doctor") {
     const { values } = parseArgs({ args: rest, options: { ...engineOption, ...formatOption } });
     return doctor({ engine: values.engine, json: jsonWanted(values.format) });

@@ -38,13 +38,3 @@ export function dockerCommand(address: string): DockerCommand {
   const env = { DOCKER_HOST: address, DOCKER_BUILDKIT: "0" };
   return (...args) => output("docker", args, env);
 }
-
-/** What a nested engine needs; CAP_SYS_RESOURCE stays out, as a machine's own root may lack it. */
-export const nestedEngineOptions: readonly string[] = [
-  ...["--cap-add", "ALL", "--cap-drop", "SYS_RESOURCE"],
-  ...["--security-opt", "seccomp=unconfined"],
-  ...["--security-opt", "apparmor=unconfined"],
-  ...["--security-opt", "systempaths=unconfined"],
-  // Overlay on overlay is refused: the stores of the inner engine lie on volumes.
-  ...["--volume", "/var/lib/docker", "--volume", "/var/lib/containerd", "--tmpfs", "/run:exec"],
-];

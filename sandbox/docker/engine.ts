@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type Dockerode from "dockerode";
-import { closest } from "fastest-levenshtein";
+import { didYouMean } from "../did-you-mean.ts";
 import { SandboxError } from "../errors.ts";
 import type {
   EngineDescription,
@@ -18,6 +18,7 @@ import { dockerCommand } from "./command.ts";
 import { ensureHostImage } from "./host-image.ts";
 import { isolationMeanings, isolationOf } from "./isolation.ts";
 import { DockerLabHost, type HostContext } from "./lab-host.ts";
+import { nestedEngine } from "./nested-engine.ts";
 import { ensureSteward, HandSession } from "./steward.ts";
 
 const labels = {
@@ -39,17 +40,6 @@ const hostLimits = (processors: number) => ({
   NanoCpus: Math.min(1.5, processors) * 1e9,
   PidsLimit: 2000,
 });
-
-/** What Docker must allow for an engine to run in a container; the builder's `nestedEngineOptions`. */
-const nestedEngine = {
-  CapAdd: ["ALL"],
-  // A machine's own root may lack it, and runc then refuses the container.
-  CapDrop: ["SYS_RESOURCE"],
-  SecurityOpt: ["seccomp=unconfined", "apparmor=unconfined"],
-  MaskedPaths: [],
-  ReadonlyPaths: [],
-  Tmpfs: { "/run": "exec" },
-};
 
 const statusOf = (error: unknown) => (error as { statusCode?: number }).statusCode;
 
@@ -143,10 +133,9 @@ export class DockerEngine implements SandboxEngine {
   async up(request: LabRequest): Promise<Lab> {
     const topology = topologies[request.topology];
     if (topology === undefined) {
-      const names = Object.keys(topologies);
       throw new SandboxError(
         "topology-not-found",
-        `There is no lab "${request.topology}". Did you mean "${closest(request.topology, names)}"? Labs: ${names.join(", ")}.`,
+        didYouMean("lab", request.topology, Object.keys(topologies)),
       );
     }
     const id = request.name ?? `${topology.name}-${randomBytes(3).toString("hex")}`;
@@ -212,7 +201,7 @@ export class DockerEngine implements SandboxEngine {
   }
 
   #hostImage(onProgress?: ProgressListener): Promise<string> {
-    this.#image ??= ensureHostImage(dockerCommand(this.#address), onProgress).catch((error) => {
+    this.#image ??= ensureHostImage(this.#address, onProgress).catch((error) => {
       this.#image = undefined;
       throw error;
     });
@@ -265,9 +254,9 @@ export class DockerEngine implements SandboxEngine {
     return this.#docker.listContainers({ all: true, filters: { label } });
   }
 
-  async #labs(id?: string): Promise<DockerLab[]> {
+  async #labs(): Promise<DockerLab[]> {
     const byLab = Map.groupBy(
-      await this.#containers(id),
+      await this.#containers(),
       (container) => container.Labels[labels.lab] ?? "",
     );
     return [...byLab]
@@ -280,11 +269,12 @@ export class DockerEngine implements SandboxEngine {
     const lab = labs.find((candidate) => candidate.id === id);
     if (lab !== undefined) return lab;
     const ids = labs.map((candidate) => candidate.id);
-    const hint =
+    throw new SandboxError(
+      "lab-not-found",
       ids.length === 0
-        ? "No lab runs. Start one: patchbay lab up iptables"
-        : `Did you mean "${closest(id, ids)}"? Labs: ${ids.join(", ")}.`;
-    throw new SandboxError("lab-not-found", `There is no lab "${id}". ${hint}`);
+        ? `There is no lab "${id}", nor any other. Start one: patchbay lab up iptables`
+        : didYouMean("lab", id, ids),
+    );
   }
 
   async #create(
@@ -313,10 +303,8 @@ export class DockerEngine implements SandboxEngine {
             [labels.host]: name,
             [labels.number]: String(index + 1),
           },
-          // Overlay on overlay is refused: the inner engine's stores lie on volumes.
-          Volumes: { "/var/lib/docker": {}, "/var/lib/containerd": {} },
-          // The wire and its gateway come from the sidecar.
-          HostConfig: { ...nestedEngine, ...limits, NetworkMode: "none", Dns: ["10.77.0.1"] },
+          Volumes: nestedEngine.Volumes,
+          HostConfig: { ...nestedEngine.HostConfig, ...limits, Dns: ["10.77.0.1"] },
         });
         made = true;
         await container.start();

@@ -4,7 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { ProgressListener } from "../index.ts";
-import { type DockerCommand, nestedEngineOptions, output } from "./command.ts";
+import { engineClient } from "./address.ts";
+import { type DockerCommand, dockerCommand, output } from "./command.ts";
+import { nestedEngine } from "./nested-engine.ts";
 
 const sources = fileURLToPath(new URL("../host-image/", import.meta.url));
 
@@ -75,19 +77,21 @@ async function ensureRootfs(docker: DockerCommand, onProgress: ProgressListener)
  * Its inner image store is made once by an engine in a container of it, and kept in the image.
  */
 export async function ensureHostImage(
-  docker: DockerCommand,
+  address: string,
   onProgress: ProgressListener = () => undefined,
 ): Promise<string> {
+  const docker = dockerCommand(address);
   const files = readdirSync(sources, { recursive: true }).map(String).sort();
   const tag = `patchbay/lab-host:${hashOf(files)}`;
   if ((await docker("image", "ls", "--quiet", tag)) !== "") return tag;
   const rootfs = await ensureRootfs(docker, onProgress);
   onProgress({ title: "Lab host image and the images in it" });
   const base = await docker("build", "--quiet", "--build-arg", `ROOTFS=${rootfs}`, sources);
-  const builder = await docker(
-    ...["create", "--network", "none", ...nestedEngineOptions],
-    ...["--entrypoint", "/usr/lib/patchbay/build-store", base],
-  );
+  const { id: builder } = await engineClient(address).createContainer({
+    Image: base,
+    Entrypoint: ["/usr/lib/patchbay/build-store"],
+    ...nestedEngine,
+  });
   try {
     await docker("start", "--attach", builder);
     const entrypoint = 'ENTRYPOINT ["/usr/bin/tini", "--", "/usr/lib/patchbay/lab-init"]';

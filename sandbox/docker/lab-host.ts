@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { Duplex, PassThrough, Readable, Writable } from "node:stream";
 import { finished } from "node:stream/promises";
 import type Dockerode from "dockerode";
+import { abortable } from "../abortable.ts";
 import { SandboxError } from "../errors.ts";
 import type {
   CapturedOutput,
@@ -100,12 +101,8 @@ export class DockerLabHost implements LabHost {
     signal?.throwIfAborted();
     const [init, hand] = await Promise.all([this.#outerInit(), this.#context.hand()]);
     const answered = hand.ask(op, init, request, timeoutMs) as Promise<T>;
-    if (signal === undefined) return answered;
     // The hand ends the work at its time limit; the caller need not wait for that.
-    const aborted = new Promise<never>((_, reject) => {
-      signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-    });
-    return Promise.race([answered, aborted]);
+    return signal === undefined ? answered : abortable(answered, signal);
   }
 
   async exec(argv: readonly string[], options: ExecOptions = {}): Promise<number> {

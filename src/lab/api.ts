@@ -1,39 +1,9 @@
 /** The course server's API as the page uses it. */
 import type { CheckResult, ExerciseResult } from "../../graders/core/results.ts";
+import { post, request } from "../http-client/request.ts";
 import type { LabView } from "../server/labs.ts";
 
 export type { CheckResult, ExerciseResult, LabView };
-
-/** What the server refused, in its words. */
-export class ServerError extends Error {
-  override readonly name = "ServerError";
-  readonly status: number;
-  readonly code: string;
-
-  constructor(status: number, code: string, message: string) {
-    super(message);
-    this.status = status;
-    this.code = code;
-  }
-}
-
-async function request(path: string, init?: RequestInit): Promise<Response> {
-  const response = await fetch(path, {
-    credentials: "same-origin",
-    ...init,
-    ...(init?.method === "POST" ? { headers: { "content-type": "application/json" } } : {}),
-  });
-  if (response.ok) return response;
-  const isJson = response.headers.get("content-type")?.includes("application/json");
-  const { error } = isJson
-    ? ((await response.json()) as { error: { code: string; message: string; fix?: string } })
-    : { error: { code: "unknown", message: `The server answered ${response.status}.` } };
-  const fix = "fix" in error && error.fix !== undefined ? ` ${error.fix}` : "";
-  throw new ServerError(response.status, error.code, `${error.message}${fix}`);
-}
-
-const post = (path: string, body: object) =>
-  request(path, { method: "POST", body: JSON.stringify(body) });
 
 export async function openLab(lab: string): Promise<LabView> {
   return (await post("/api/labs", { lab })).json();
@@ -54,14 +24,14 @@ export type CheckEvent =
   | { readonly type: "error"; readonly error: { readonly code: string; readonly message: string } };
 
 /** Cuts a stream of bytes into JSON lines, wherever its chunks end. */
-export async function* jsonLines(stream: ReadableStream<Uint8Array>): AsyncGenerator<unknown> {
-  const reader = stream.getReader();
-  const decoder = new TextDecoder();
+export async function* jsonLines(
+  stream: ReadableStream<Uint8Array<ArrayBuffer>>,
+): AsyncGenerator<unknown> {
+  const reader = stream.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   for (;;) {
-    const { done, value } = await reader.read();
-    rest += done ? decoder.decode() : decoder.decode(value, { stream: true });
-    const lines = rest.split("\n");
+    const { done, value = "" } = await reader.read();
+    const lines = (rest + value).split("\n");
     rest = done ? "" : (lines.pop() ?? "");
     for (const line of lines) if (line.trim() !== "") yield JSON.parse(line);
     if (done) return;
@@ -70,6 +40,6 @@ export async function* jsonLines(stream: ReadableStream<Uint8Array>): AsyncGener
 
 export async function* runCheck(labId: string, exercise: string): AsyncGenerator<CheckEvent> {
   const response = await post(`/api/labs/${labId}/checks`, { exercise });
-  if (response.body === null) throw new ServerError(200, "empty", "The server sent no answer.");
+  if (response.body === null) return;
   for await (const line of jsonLines(response.body)) yield line as CheckEvent;
 }

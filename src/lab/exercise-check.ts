@@ -1,4 +1,5 @@
-import { type CheckResult, type ExerciseResult, runCheck, ServerError } from "./api.ts";
+import { ApiError } from "../http-client/request.ts";
+import { type CheckResult, type ExerciseResult, runCheck } from "./api.ts";
 import { labSession } from "./lab-session.ts";
 
 const words = {
@@ -76,7 +77,7 @@ class ExerciseCheck extends HTMLElement {
       if (this.dataset["status"] === "running") this.#say("errored", "The answer broke off.");
     } catch (error) {
       const message =
-        error instanceof ServerError ? error.message : "The course server does not answer.";
+        error instanceof ApiError ? error.message : "The course server does not answer.";
       this.#say("errored", message);
     } finally {
       button.disabled = false;

@@ -1,5 +1,6 @@
+import { ApiError } from "../http-client/request.ts";
 import type { LabTerminals } from "../terminal/client/index.ts";
-import { getLab, type LabView, openLab, resetLab, ServerError } from "./api.ts";
+import { getLab, type LabView, openLab, resetLab } from "./api.ts";
 
 export type LabPhase =
   | { readonly name: "idle" }
@@ -71,7 +72,7 @@ export class LabSession {
       );
     } catch (error) {
       const problem =
-        error instanceof ServerError
+        error instanceof ApiError
           ? error.message
           : "The course server does not answer. Is it still running?";
       this.#set({ name: "broken", problem });

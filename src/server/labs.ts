@@ -58,11 +58,11 @@ export class LabService {
     }
     const known = this.#sessions.labOf(sessionId, topology);
     if (known !== undefined) {
+      // What did not start is tried again with the files that it has.
+      if (this.#entries.get(known)?.state === "broken") this.#entries.delete(known);
       const existing = await this.#recover(known, topology);
-      // A lab that never came up has nothing to keep: it is made anew.
-      if (existing !== undefined && existing.state !== "broken") return view(existing);
-      if (existing?.handle !== undefined) return view(existing);
-      this.#forget(known);
+      if (existing !== undefined) return view(existing);
+      this.#sessions.removeLab(known);
     }
     const running = (await this.#engine.list()).length;
     // Another request of this session may have been quicker while the engine was asked.
@@ -187,10 +187,5 @@ export class LabService {
       },
     );
     return entry;
-  }
-
-  #forget(labId: string): void {
-    this.#entries.delete(labId);
-    this.#sessions.removeLab(labId);
   }
 }

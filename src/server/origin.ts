@@ -7,7 +7,8 @@ export interface AllowedNames {
 }
 
 const loopback = ["localhost", "127.0.0.1", "[::1]"];
-const isLoopback = (host: string) => ["localhost", "127.0.0.1", "::1"].includes(host);
+export const isLoopback = (host: string): boolean =>
+  ["localhost", "127.0.0.1", "::1"].includes(host);
 const bracketed = (address: string) => (address.includes(":") ? `[${address}]` : address);
 
 /**
@@ -30,8 +31,6 @@ export function allowedNames(host: string, port: number, publicUrl?: URL): Allow
     origins: new Set(publicUrl === undefined ? origins : [...origins, publicUrl.origin]),
   };
 }
-
-export const isLoopbackHost = isLoopback;
 
 /** Whether a request that changes something, or an upgrade, comes from one of our own pages. */
 export function isOwnOrigin(

@@ -17,7 +17,8 @@ export function runningServer(stateDir: string): number | undefined {
     const pid = Number(readFileSync(fileIn(stateDir), "utf8"));
     // The number may be another process's by now.
     const { stdout } = spawnSync("ps", ["-p", String(pid), "-o", "args="], { encoding: "utf8" });
-    return stdout.includes("src/server/main.ts") ? pid : undefined;
+    const programs = ["src/server/main.ts", "scripts/start.mjs"];
+    return programs.some((program) => stdout.includes(program)) ? pid : undefined;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     throw error;

@@ -5,7 +5,7 @@ import type { SandboxEngine } from "../../sandbox/index.ts";
 import { TerminalGateway } from "../terminal/server/index.ts";
 import { createApp } from "./app.ts";
 import { LabService } from "./labs.ts";
-import { allowedNames, isLoopbackHost } from "./origin.ts";
+import { allowedNames, isLoopback } from "./origin.ts";
 import { SessionStore } from "./sessions.ts";
 import { handleUpgrades } from "./upgrades.ts";
 
@@ -60,7 +60,7 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
   const { engine, host, stateDir, siteDir, publicUrl } = options;
   const log = options.log ?? ((message) => console.error(message));
   const { isolation } = await engine.describe();
-  if (isolation === "privileged" && !isLoopbackHost(host)) {
+  if (isolation === "privileged" && !isLoopback(host)) {
     throw new ServeError(
       `On this engine root in a lab is root of the machine, so the course is for you alone and not for ${host}. Leave --host out, or use the managed engine: npm start -- --engine managed`,
     );

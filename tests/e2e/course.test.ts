@@ -117,6 +117,17 @@ test("opens the lesson from the first page, without the terminal's code", async 
   expect(scripts.filter((address) => /xterm|terminal/.test(address))).toEqual([]);
 });
 
+test("finds a word of a lesson by the search", async () => {
+  await page.keyboard.press("Control+k");
+  await page.locator("dialog[open] input").fill("masquerade");
+  await page
+    .getByRole("dialog")
+    .getByRole("link", { name: /A packet.s way/ })
+    .first()
+    .click();
+  await page.waitForURL("**/iptables/**");
+});
+
 test("starts the lab and gets a prompt", async () => {
   await page.getByTestId("start-lab").click();
   await labReady();
@@ -160,6 +171,17 @@ test("reloads, and the shell is still there", async () => {
   await shows("accepts=2");
   await type("echo is-$kept");
   await shows("is-over-the-reload");
+});
+
+test("edits a file in vim, full screen and back", async () => {
+  await type("vim -N notes.txt");
+  await shows('notes.txt.* \\[New\\]|"notes.txt"');
+  await page.keyboard.type("ihello from vim");
+  await page.keyboard.press("Escape");
+  await type(":wq");
+  await shows("accepts=2");
+  await type("sed s/^/saved-/ notes.txt");
+  await shows("saved-hello from vim");
 });
 
 test("opens a second terminal beside the first one", async () => {
@@ -242,4 +264,8 @@ test("Ctrl-C ends the server and leaves the lab; npm stop ends all; the next sta
   await page.waitForSelector(".xterm-helper-textarea");
   await type("ls /root | sed s/^/found-/");
   await shows("found-kept");
+
+  const again = spawnSync("node", [script("stop.mjs")], { env, encoding: "utf8" });
+  expect([again.status, again.stderr]).toEqual([0, expect.stringContaining("All has ended")]);
+  expect(await ended(server)).toBe(0);
 });

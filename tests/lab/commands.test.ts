@@ -15,9 +15,16 @@ interface Ended {
   readonly stderr: string;
 }
 
-function start(name: "patchbay" | "graders", args: readonly string[]) {
+// A CI system's own settings may ask for colours, and are not what is tested here.
+const { FORCE_COLOR: _, NO_COLOR: __, ...machine } = process.env;
+
+function start(
+  name: "patchbay" | "graders",
+  args: readonly string[],
+  settings: NodeJS.ProcessEnv = {},
+) {
   return spawn(process.execPath, [bin(name), ...args], {
-    env: { ...process.env, PATCHBAY_STATE_DIR: stateDir, PATCHBAY_ENGINE: "managed" },
+    env: { ...machine, PATCHBAY_STATE_DIR: stateDir, PATCHBAY_ENGINE: "managed", ...settings },
   });
 }
 
@@ -55,6 +62,15 @@ test("doctor says what there is, for people and for programs", async () => {
   const nowhere = await run("patchbay", "doctor --engine unix:///nowhere.sock");
   expect(nowhere.code).toBe(3);
   expect(nowhere.stdout).toContain("No engine answers at unix:///nowhere.sock");
+});
+
+test("colours are for terminals, and for who asks for them", async () => {
+  const colour = "\u001b[";
+  const listed = async (settings: NodeJS.ProcessEnv) =>
+    (await ended(start("patchbay", ["doctor"], settings))).stdout.includes(colour);
+  expect(await listed({ CI: "true" })).toBe(false);
+  expect(await listed({ FORCE_COLOR: "1" })).toBe(true);
+  expect(await listed({ FORCE_COLOR: "1", NO_COLOR: "1" })).toBe(false);
 });
 
 test("a lab comes up, is listed, and runs commands with their own streams and exit code", async () => {

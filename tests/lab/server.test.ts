@@ -277,6 +277,14 @@ test("grades the lab, check by check, one run at a time", async () => {
     status: "failed",
     checks: expect.arrayContaining([expect.objectContaining({ id: "c1-runs", status: "failed" })]),
   });
+  const twice = await Promise.all(
+    [1, 2].map(async () => {
+      const answer = await fetch(new URL(path, server.url), { method: "POST", headers, body });
+      await answer.text();
+      return answer.status;
+    }),
+  );
+  expect(twice.toSorted()).toEqual([200, 409]);
   const both = await Promise.all([
     student.ask("POST", path, { exercise: "homework/none" }),
     student.ask("POST", path, { exercise: "bridge/by-hand" }),

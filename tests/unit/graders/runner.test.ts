@@ -50,6 +50,7 @@ test("skips what builds on a check that did not pass, and says on which", async 
     ["alone", "passed"],
   ]);
   expect(result.checks[1]).toMatchObject({ because: "“The root” did not pass" });
+  expect(result.checks[0]).toMatchObject({ because: "“The root” did not pass" });
   expect(result.checks[2]).toMatchObject({ expected: "x", actual: "y", hint: "look" });
 });
 
@@ -73,13 +74,15 @@ test("takes a throw, a timeout and a lab that broke for errors, never for verdic
     run: () => Promise.reject(new SandboxError("inner-engine-timeout", "no answer")),
   });
   const wrong = check({ id: "wrong", title: "Wrong", run: () => fail("a", "b") });
-  const result = await gradeExercise(exercise(thrown, slow, broken, wrong), lab);
+  const above = check({ id: "above", title: "Above", needs: { slow }, run: () => pass() });
+  const result = await gradeExercise(exercise(thrown, slow, broken, wrong, above), lab);
   expect(result.status).toBe("errored");
   expect(result.checks).toMatchObject([
     { status: "errored", error: "TypeError: oops" },
     { status: "errored", error: "no result within 0.03 s" },
     { status: "errored", error: "no answer (inner-engine-timeout)" },
     { status: "failed" },
+    { status: "skipped", because: "“Slow” could not be judged" },
   ]);
 });
 

@@ -14,7 +14,7 @@ test("hashes inline scripts exactly as a browser does, and no data", () => {
 test("reads JSON lines wherever the chunks end", async () => {
   const bytes = new TextEncoder().encode('{"a":"é"}\n\n{"b":2}\n{"c":3}');
   for (const size of [1, 2, 7, bytes.length]) {
-    const stream = new ReadableStream<Uint8Array>({
+    const stream = new ReadableStream<Uint8Array<ArrayBuffer>>({
       start(controller) {
         for (let at = 0; at < bytes.length; at += size) {
           controller.enqueue(bytes.subarray(at, at + size));
