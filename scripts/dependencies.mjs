@@ -86,6 +86,15 @@ function filesUnder(path) {
     .sort();
 }
 
+/**
+ * The caller's environment without what makes Astro build pages for development, which have no search:
+ * another NODE_ENV, and variables that stand in for those of `import.meta.env`.
+ */
+function productionEnvironment() {
+  const { DEV: _, PROD: __, MODE: ___, ...rest } = process.env;
+  return { ...rest, NODE_ENV: "production", ASTRO_TELEMETRY_DISABLED: "1" };
+}
+
 /** Builds the site into dist/ unless it was built from these very sources. */
 export function buildSite() {
   const hash = createHash("sha256");
@@ -104,8 +113,7 @@ export function buildSite() {
     {
       cwd: root,
       encoding: "utf8",
-      // Whatever NODE_ENV the caller has: in any other one Astro builds pages for development, without search.
-      env: { ...process.env, NODE_ENV: "production", ASTRO_TELEMETRY_DISABLED: "1" },
+      env: productionEnvironment(),
     },
   );
   if (status !== 0) {
