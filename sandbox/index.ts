@@ -215,10 +215,24 @@ export interface SandboxEngine extends AsyncDisposable {
   find(id: string): Promise<Lab>;
   /** Brings back a lab that is `stopped`, with its files; resolves at once where it runs. */
   start(id: string): Promise<Lab>;
+  /** Ends what runs in a lab and keeps its files. */
+  stop(id: string): Promise<void>;
   /** Back to the start state: same id, fresh hosts. */
   reset(id: string, options?: { readonly onProgress?: ProgressListener }): Promise<Lab>;
   /** Removes the lab and everything it owns. Idempotent only for labs that exist. */
   down(id: string): Promise<void>;
+  /** Sees to it that so many ready labs wait for whoever asks next for that topology, or for one like it. */
+  keepWarm(topology: string, count: number): Promise<void>;
+  /** What the engine's machine has left. */
+  room(): Promise<Room>;
+  /** Removes what no lab owns: half-made labs, wires, disks. Resolves with what it removed, in words. */
+  sweep(): Promise<readonly string[]>;
+}
+
+/** What is left on an engine's machine, in bytes. */
+export interface Room {
+  readonly memoryBytes: number;
+  readonly diskBytes: number;
 }
 
 export type { SandboxErrorCode } from "./errors.ts";

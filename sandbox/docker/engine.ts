@@ -7,28 +7,25 @@ import type {
   EngineDescription,
   Lab,
   LabRequest,
-  LabState,
   LabSummary,
   ProgressListener,
+  Room,
   SandboxEngine,
 } from "../index.ts";
-import { type Topology, topologies } from "../topologies/index.ts";
+import { type Machine, type Topology, topologies } from "../topologies/index.ts";
 import { engineClient } from "./address.ts";
 import { dockerCommand } from "./command.ts";
+import { containerName, type Holder, labels, shapeOf } from "./containers.ts";
 import { ensureHostImage } from "./host-image.ts";
 import { isolationMeanings, isolationOf } from "./isolation.ts";
-import { DockerLabHost, type HostContext } from "./lab-host.ts";
+import { DockerLab } from "./lab.ts";
+import type { DockerLabHost, HostContext } from "./lab-host.ts";
 import { nestedEngine } from "./nested-engine.ts";
 import { ensureSteward, HandSession } from "./steward.ts";
 
-const labels = {
-  lab: "patchbay.lab",
-  topology: "patchbay.topology",
-  host: "patchbay.host",
-  number: "patchbay.host-number",
-} as const;
-
 const READY_TIMEOUT_MS = 60_000;
+/** A lab under construction for longer than this has lost its builder. */
+const HALF_MADE_AGE_MS = 5 * 60_000;
 const NAME_PATTERN = /^[a-z0-9][a-z0-9-]{0,30}$/;
 const GIB = 2 ** 30;
 
@@ -41,53 +38,44 @@ const hostLimits = (processors: number) => ({
   PidsLimit: 2000,
 });
 
+/** A neighbour runs a shell and a few network tools. */
+const neighbourLimits = { Memory: GIB / 8, MemorySwap: GIB / 8, NanoCpus: 0.5e9, PidsLimit: 200 };
+
 const statusOf = (error: unknown) => (error as { statusCode?: number }).statusCode;
 
-function stateOf(containers: readonly Dockerode.ContainerInfo[]): LabState {
-  const states = new Set(containers.map((container) => container.State));
-  if (states.has("created")) return "starting";
-  if (states.size > 1) return "broken";
-  return states.has("running") ? "running" : "stopped";
-}
+const taken = (id: string) =>
+  new SandboxError(
+    "name-taken",
+    `There is a lab "${id}" already. Take another name, or end it: patchbay lab down ${id}`,
+  );
 
-/** A lab, and hosts that know their place in it. */
-class DockerLab implements Lab {
-  readonly id: string;
-  readonly lab: string;
-  readonly state: LabState;
-  readonly problem?: string;
-  readonly createdAtMs: number;
-  readonly hosts: readonly { readonly name: string }[];
-  /** In order of their number, which their addresses follow. */
-  readonly members: readonly DockerLabHost[];
+const hostOptions = (processors: number): Dockerode.ContainerCreateOptions => ({
+  // Under the lab's disk, and in its stead where the sidecar can't give one.
+  Volumes: { "/disk": {} },
+  HostConfig: {
+    ...nestedEngine,
+    ...hostLimits(processors),
+    ReadonlyRootfs: true,
+    Dns: ["10.77.0.1"],
+  },
+});
 
-  constructor(id: string, containers: readonly Dockerode.ContainerInfo[], context: HostContext) {
-    const number = (container: Dockerode.ContainerInfo) => Number(container.Labels[labels.number]);
-    const ordered = containers.toSorted((a, b) => number(a) - number(b));
-    this.id = id;
-    this.lab = ordered[0]?.Labels[labels.topology] ?? "";
-    this.state = stateOf(containers);
-    if (this.state === "broken") {
-      const down = ordered.filter((container) => container.State !== "running");
-      this.problem = `${down.map((host) => host.Labels[labels.host]).join(", ")} stopped.`;
-    }
-    this.createdAtMs = Math.min(...containers.map((container) => container.Created * 1000));
-    this.members = ordered.map(
-      (container) =>
-        new DockerLabHost(id, container.Labels[labels.host] ?? "", container.Id, context),
-    );
-    this.hosts = this.members.map(({ name }) => ({ name }));
-  }
+const neighbourOptions: Dockerode.ContainerCreateOptions = {
+  Entrypoint: ["/usr/bin/tini", "--", "sleep", "infinity"],
+  HostConfig: {
+    ...neighbourLimits,
+    NetworkMode: "none",
+    ReadonlyRootfs: true,
+    Tmpfs: { "/run": "", "/tmp": "", "/root": "" },
+    LogConfig: { Type: "none", Config: {} },
+    Dns: ["10.77.0.1"],
+  },
+};
 
-  host(name?: string): DockerLabHost {
-    const found = this.members.find((host) => name === undefined || host.name === name);
-    if (found !== undefined) return found;
-    const names = this.hosts.map((host) => host.name).join(", ");
-    throw new SandboxError(
-      "host-not-found",
-      `Lab "${this.id}" has no host "${name}". Hosts: ${names}.`,
-    );
-  }
+/** For a warm lab that could not be claimed: no lab. */
+function unlessGone(error: unknown): undefined {
+  if (statusOf(error) === 404) return undefined;
+  throw error;
 }
 
 /** Labs on one Docker engine. The labs belong to the engine: this object may come and go. */
@@ -145,7 +133,8 @@ export class DockerEngine implements SandboxEngine {
         `"${id}" can't name a lab: use 1 to 31 of a-z, 0-9 and "-", starting with a letter or a digit.`,
       );
     }
-    return this.#create(id, topology, request);
+    if ((await this.#labs()).some((lab) => lab.id === id)) throw taken(id);
+    return this.#open({ state: "lab", topology: topology.name, id }, topology, request);
   }
 
   async list(): Promise<readonly LabSummary[]> {
@@ -171,27 +160,80 @@ export class DockerEngine implements SandboxEngine {
   async start(id: string): Promise<Lab> {
     const lab = await this.#find(id);
     if (lab.state === "running") return lab;
+    const topology = this.#topologyOf(lab);
     await Promise.all(
-      (await this.#containers(id))
+      lab.containers
         .filter((container) => container.State !== "running")
         .map((container) => this.#docker.getContainer(container.Id).start()),
     );
-    return this.#boot(await this.#find(id), {});
+    const started = await this.#find(id);
+    await this.#boot(started, topology, {});
+    return started;
+  }
+
+  async stop(id: string): Promise<void> {
+    const lab = await this.#find(id);
+    const { hand } = await this.#handSession();
+    // What is frozen in a lab can't be ended.
+    await hand.ask("thaw", 0, { containers: lab.containers.map((container) => container.Id) });
+    await Promise.all(
+      lab.containers
+        .filter((container) => container.State === "running")
+        .map((container) => this.#docker.getContainer(container.Id).stop()),
+    );
+    await hand.ask("unlink", 0, { key: lab.key });
   }
 
   async reset(id: string, options: { readonly onProgress?: ProgressListener } = {}): Promise<Lab> {
-    const { lab } = await this.#find(id);
-    const topology = topologies[lab];
-    if (topology === undefined) {
-      throw new SandboxError("topology-not-found", `Lab "${id}" is of an unknown kind, "${lab}".`);
-    }
-    await this.#remove(id);
-    return this.#create(id, topology, options);
+    const lab = await this.#find(id);
+    const topology = this.#topologyOf(lab);
+    await this.#remove(lab);
+    return this.#open(lab.holder, topology, options);
   }
 
   async down(id: string): Promise<void> {
-    await this.#find(id);
-    await this.#remove(id);
+    await this.#remove(await this.#find(id));
+  }
+
+  async keepWarm(topologyName: string, count: number): Promise<void> {
+    const topology = topologies[topologyName];
+    if (topology === undefined) {
+      throw new SandboxError("topology-not-found", `There is no lab "${topologyName}".`);
+    }
+    const shape = shapeOf(topology, await this.#hostImage());
+    const warm = (await this.#all()).filter(({ holder }) => holder.state === "warm");
+    const fit = warm.filter((lab) => lab.shape === shape && lab.state === "running");
+    // Of an older version, or ended with the engine.
+    await Promise.all(
+      warm
+        .filter((lab) => lab.state !== "running" || (count === 0 && lab.shape === shape))
+        .map((lab) => this.#remove(lab)),
+    );
+    for (let missing = count - fit.length; missing > 0; missing -= 1) {
+      const made = await this.#make(topology, {});
+      await this.#hand(made, { state: "warm" });
+    }
+  }
+
+  async room(): Promise<Room> {
+    const { hand } = await this.#handSession();
+    return (await hand.ask("room", 0)) as Room;
+  }
+
+  async sweep(): Promise<readonly string[]> {
+    const labs = await this.#all();
+    const image = await this.#hostImage();
+    const current = new Set(Object.values(topologies).map((topology) => shapeOf(topology, image)));
+    const orphans = labs.filter(
+      ({ holder, createdAtMs, shape }) =>
+        (holder.state === "making" && Date.now() - createdAtMs > HALF_MADE_AGE_MS) ||
+        (holder.state === "warm" && !current.has(shape)),
+    );
+    for (const lab of orphans) await this.#remove(lab);
+    const { hand } = await this.#handSession();
+    const keys = (await this.#all()).map(({ key }) => key);
+    const left = (await hand.ask("sweep", 0, { keys, minimumAgeMs: HALF_MADE_AGE_MS })) as string[];
+    return [...orphans.map(({ id, holder }) => `${holder.state} lab ${id}`), ...left];
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -232,36 +274,49 @@ export class DockerEngine implements SandboxEngine {
       .wait({ abortSignal: this.#closing.signal })
       .then(abandon, () => this.#closing.signal.aborted || abandon());
     if (started) {
+      await hand.ask("machine", 0);
       // The wires of labs that run were held by the last sidecar.
-      for (const { Id, State, Labels } of await this.#containers()) {
-        if (State !== "running") continue;
-        const lab = Labels[labels.lab] ?? "";
-        const host = new DockerLabHost(lab, Labels[labels.host] ?? "", Id, {
-          ...this.#context,
-          hand: async () => hand,
-        });
-        // A lab that is breaking down is told by `list`; it must not keep the others from their wires.
-        await host.prepare(Number(Labels[labels.number])).catch((error) => {
-          if (!(error instanceof SandboxError)) throw error;
-        });
+      for (const lab of await this.#all({ ...this.#context, hand: async () => hand })) {
+        const topology = this.#known(lab);
+        if (topology === undefined || lab.state === "stopped") continue;
+        for (const machine of lab.machines) {
+          // A lab that is breaking down is told by `list`; it must not keep the others from their wires.
+          await machine.prepare(lab.key, topology).catch((error) => {
+            if (!(error instanceof SandboxError)) throw error;
+          });
+        }
       }
     }
     return { hand, steward: container };
   }
 
-  #containers(id?: string): Promise<Dockerode.ContainerInfo[]> {
-    const label = [id === undefined ? labels.lab : `${labels.lab}=${id}`];
-    return this.#docker.listContainers({ all: true, filters: { label } });
+  /** Labs, warm ones and those under construction. */
+  async #all(context = this.#context): Promise<DockerLab[]> {
+    const filters = { label: [labels.key] };
+    const containers = await this.#docker.listContainers({ all: true, filters });
+    const byKey = Map.groupBy(containers, (container) => container.Labels[labels.key]);
+    return [...byKey.values()]
+      .map((members) => new DockerLab(members, context))
+      .sort((a, b) => a.createdAtMs - b.createdAtMs || a.id.localeCompare(b.id));
   }
 
   async #labs(): Promise<DockerLab[]> {
-    const byLab = Map.groupBy(
-      await this.#containers(),
-      (container) => container.Labels[labels.lab] ?? "",
+    return (await this.#all()).filter(({ holder }) => holder.state === "lab");
+  }
+
+  /** The topology by which a lab was made; of a lab that has no name yet, one that is the same but for that. */
+  #known(lab: DockerLab): Topology | undefined {
+    if (lab.topology !== undefined) return lab.topology;
+    const names = lab.machines.map(({ name }) => name).join();
+    return Object.values(topologies).find(
+      ({ hosts, neighbours }) => [...hosts, ...neighbours].map(({ name }) => name).join() === names,
     );
-    return [...byLab]
-      .map(([lab, containers]) => new DockerLab(lab, containers, this.#context))
-      .sort((a, b) => a.createdAtMs - b.createdAtMs || a.id.localeCompare(b.id));
+  }
+
+  #topologyOf(lab: DockerLab): Topology {
+    if (lab.topology !== undefined) return lab.topology;
+    const why = `Lab "${lab.id}" is of an unknown kind, "${lab.lab}".`;
+    throw new SandboxError("topology-not-found", `${why} End it: patchbay lab down ${lab.id}`);
   }
 
   async #find(id: string): Promise<DockerLab> {
@@ -277,63 +332,110 @@ export class DockerEngine implements SandboxEngine {
     );
   }
 
-  async #create(
-    id: string,
+  /** A lab in its start state: a warm one where there is any, else a new one. */
+  async #open(
+    holder: Holder,
     topology: Topology,
     request: Pick<LabRequest, "onProgress" | "signal">,
   ): Promise<Lab> {
+    const shape = shapeOf(topology, await this.#hostImage(request.onProgress));
+    for (const lab of await this.#all()) {
+      const fits = lab.holder.state === "warm" && lab.shape === shape && lab.state === "running";
+      // Another one may be quicker, or the lab may have broken while it waited.
+      const claimed = fits && (await this.#hand(lab, holder).catch(unlessGone));
+      if (claimed) return claimed;
+    }
+    const made = await this.#make(topology, request);
+    return this.#hand(made, holder).catch(async (error) => {
+      await this.#remove(made);
+      throw error;
+    });
+  }
+
+  /** Hands a lab over by renaming its containers, the first one first. Throws where it has another holder by now. */
+  async #hand(lab: DockerLab, holder: Holder): Promise<DockerLab> {
+    for (const container of lab.containers) {
+      const machine = container.Labels[labels.machine] ?? "";
+      // By its name, not its id: who comes second finds nobody of that name.
+      const before = this.#docker.getContainer(containerName(lab.holder, lab.key, machine));
+      await before.rename({ name: containerName(holder, lab.key, machine) }).catch((error) => {
+        if (statusOf(error) === 409 && holder.state === "lab") throw taken(holder.id);
+        throw error;
+      });
+    }
+    const labs = await this.#all();
+    const handed = labs.find(({ key }) => key === lab.key);
+    if (handed === undefined) throw new SandboxError("lab-not-found", `Lab ${lab.key} is gone.`);
+    return handed;
+  }
+
+  /** Makes a lab that nobody holds yet and waits until it is ready. Leaves nothing where it fails. */
+  async #make(
+    topology: Topology,
+    request: Pick<LabRequest, "onProgress" | "signal">,
+  ): Promise<DockerLab> {
     const { onProgress, signal } = request;
     const image = await this.#hostImage(onProgress);
     // The session with the sidecar opens while the engine makes the containers.
     const hand = this.#handSession();
     hand.catch(() => undefined);
-    const limits = hostLimits((await this.#docker.info()).NCPU);
+    const key = randomBytes(5).toString("hex");
+    const processors = (await this.#docker.info()).NCPU;
     onProgress?.({ title: "Lab host", detail: topology.hosts.map((host) => host.name).join(", ") });
-    let made = false;
+    const create = async (machine: Machine, kind: "host" | "neighbour", number: number) => {
+      const container = await this.#docker.createContainer({
+        name: containerName({ state: "making" }, key, machine.name),
+        Image: image,
+        Hostname: machine.name,
+        Labels: {
+          [labels.key]: key,
+          [labels.shape]: shapeOf(topology, image),
+          [labels.machine]: machine.name,
+          [labels.number]: String(number),
+          [labels.kind]: kind,
+        },
+        ...(kind === "host" ? hostOptions(processors) : neighbourOptions),
+      });
+      await container.start();
+    };
     try {
-      for (const [index, { name }] of topology.hosts.entries()) {
-        signal?.throwIfAborted();
-        const container = await this.#docker.createContainer({
-          name: `patchbay-${id}-${name}`,
-          Image: image,
-          Hostname: name,
-          Labels: {
-            [labels.lab]: id,
-            [labels.topology]: topology.name,
-            [labels.host]: name,
-            [labels.number]: String(index + 1),
-          },
-          Volumes: nestedEngine.Volumes,
-          HostConfig: { ...nestedEngine.HostConfig, ...limits, Dns: ["10.77.0.1"] },
-        });
-        made = true;
-        await container.start();
-      }
+      signal?.throwIfAborted();
+      const settled = await Promise.allSettled([
+        ...topology.hosts.map((host, index) => create(host, "host", index + 1)),
+        ...topology.neighbours.map((neighbour, index) =>
+          create(neighbour, "neighbour", topology.hosts.length + index + 1),
+        ),
+      ]);
+      for (const outcome of settled) if (outcome.status === "rejected") throw outcome.reason;
       await hand;
-      return await this.#boot(await this.#find(id), request);
+      const made = await this.#byKey(key);
+      await this.#boot(made, topology, request);
+      return made;
     } catch (error) {
-      if (!made && statusOf(error) === 409) {
-        throw new SandboxError(
-          "name-taken",
-          `There is a lab "${id}" already. Take another name, or end it: patchbay lab down ${id}`,
-        );
-      }
-      if (made) await this.#remove(id);
+      const half = (await this.#all()).find((lab) => lab.key === key);
+      if (half !== undefined) await this.#remove(half);
       if (signal?.aborted || error instanceof SandboxError) throw error;
       throw new SandboxError(
         "lab-start-failed",
-        `Lab "${id}" did not start: ${(error as Error).message}`,
+        `The lab did not start: ${(error as Error).message}`,
         { cause: error },
       );
     }
   }
 
-  /** Prepares the hosts of a lab, whose containers run, and waits for the engines inside. */
+  async #byKey(key: string): Promise<DockerLab> {
+    const found = (await this.#all()).find((lab) => lab.key === key);
+    if (found !== undefined) return found;
+    throw new SandboxError("lab-start-failed", "The lab's containers are gone.");
+  }
+
+  /** Prepares the machines of a lab, whose containers run, and waits for the engines inside. */
   async #boot(
     lab: DockerLab,
+    topology: Topology,
     { onProgress, signal }: Pick<LabRequest, "onProgress" | "signal">,
-  ): Promise<DockerLab> {
-    for (const [index, host] of lab.members.entries()) await host.prepare(index + 1);
+  ): Promise<void> {
+    for (const machine of lab.machines) await machine.prepare(lab.key, topology);
     onProgress?.({ title: "Docker engine inside" });
     const deadlineMs = performance.now() + READY_TIMEOUT_MS;
     for (const host of lab.members) {
@@ -349,7 +451,6 @@ export class DockerEngine implements SandboxEngine {
         await sleep(20);
       }
     }
-    return lab;
   }
 
   async #answers(host: DockerLabHost, timeoutMs: number): Promise<boolean> {
@@ -361,8 +462,7 @@ export class DockerEngine implements SandboxEngine {
     }
   }
 
-  async #remove(id: string): Promise<void> {
-    const containers = (await this.#containers(id)).map(({ Id }) => Id);
+  async #remove(lab: DockerLab): Promise<void> {
     const { hand } = await this.#handSession();
     const remove = async (container: string, attempts: number): Promise<void> => {
       await hand.ask("thaw", 0, { containers: [container] });
@@ -376,7 +476,8 @@ export class DockerEngine implements SandboxEngine {
         await remove(container, attempts - 1);
       }
     };
-    await Promise.all(containers.map((container) => remove(container, 3)));
-    await hand.ask("unlink", 0, { lab: id });
+    await Promise.all(lab.containers.map(({ Id }) => remove(Id, 3)));
+    await hand.ask("unlink", 0, { key: lab.key });
+    await hand.ask("remove-disks", 0, { key: lab.key });
   }
 }

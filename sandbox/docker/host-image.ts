@@ -90,7 +90,8 @@ export async function ensureHostImage(
   const { id: builder } = await engineClient(address).createContainer({
     Image: base,
     Entrypoint: ["/usr/lib/patchbay/build-store"],
-    ...nestedEngine,
+    Volumes: { "/var/lib/docker": {}, "/var/lib/containerd": {} },
+    HostConfig: nestedEngine,
   });
   try {
     await docker("start", "--attach", builder);

@@ -16,8 +16,13 @@ import type {
   PtyCommand,
   TrustedHand,
 } from "../index.ts";
+import type { Topology } from "../topologies/index.ts";
+import { wiring } from "./containers.ts";
 import type { HandSession } from "./steward.ts";
 
+/** Of a host's disk: its files, and all that its engine keeps. */
+const DISK_BYTES = 4 * 2 ** 30;
+const PREPARE_TIMEOUT_MS = 20_000;
 const CAPTURE_LIMIT_BYTES = 16 << 20;
 /** Engines differ in what they say of a command that is not there; a shell says 127, or 126. */
 const SHELL = ["/bin/sh", "-c", 'exec "$@"', "sh"];
@@ -69,14 +74,25 @@ async function demultiplex(stream: Readable, stdout: Writable, stderr: Writable)
 export class DockerLabHost implements LabHost {
   readonly labId: string;
   readonly name: string;
+  readonly kind: "host" | "neighbour";
   readonly #containerId: string;
   readonly #context: HostContext;
   #init: Promise<number> | undefined;
 
-  constructor(labId: string, name: string, containerId: string, context: HostContext) {
-    this.labId = labId;
-    this.name = name;
-    this.#containerId = containerId;
+  constructor(
+    place: {
+      readonly labId: string;
+      readonly name: string;
+      readonly kind: "host" | "neighbour";
+      /** Its id. */
+      readonly container: string;
+    },
+    context: HostContext,
+  ) {
+    this.labId = place.labId;
+    this.name = place.name;
+    this.kind = place.kind;
+    this.#containerId = place.container;
     this.#context = context;
   }
 
@@ -180,7 +196,7 @@ export class DockerLabHost implements LabHost {
       },
       dial: async () => {
         const [init, steward] = await Promise.all([this.#outerInit(), this.#context.steward()]);
-        const hand = ["python3", "/usr/lib/patchbay/hand.py", "dial", String(init)];
+        const hand = ["python3", "/usr/lib/patchbay/hand", "dial", String(init)];
         const args = ["--host", this.#context.address, "exec", "--interactive", steward, ...hand];
         const child = spawn("docker", args, { stdio: ["pipe", "pipe", "inherit"] });
         const connection = Duplex.from({
@@ -227,9 +243,14 @@ export class DockerLabHost implements LabHost {
     throw new SandboxError("probe-failed", `The engine refused image ${name}: ${status}`);
   }
 
-  /** Prepares the host from outside; see `prepare` in hand.py. */
-  async prepare(number: number): Promise<void> {
-    const request = { lab: this.labId, host: this.name, number, conntrackEntries: 65_536 };
-    await this.#ask("prepare", request, 10_000);
+  /**
+   * Gives the machine its wires and, where it is a Docker host, all else that it needs from outside: see
+   * `prepare` in the hand's `hosts.py`. Idempotent.
+   */
+  async prepare(key: string, topology: Topology): Promise<void> {
+    const { networks, machines } = wiring(topology);
+    const host = machines.find(({ name }) => name === this.name);
+    const request = { key, networks, machines, host, diskBytes: DISK_BYTES };
+    await this.#ask(this.kind === "host" ? "prepare" : "wire", request, PREPARE_TIMEOUT_MS);
   }
 }

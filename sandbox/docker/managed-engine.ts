@@ -146,11 +146,11 @@ export async function stopLabs(docker: DockerCommand): Promise<void> {
   const ids = async (label: string) =>
     (await docker("ps", "--quiet", "--filter", `label=${label}`)).split("\n").filter(Boolean);
   const stewards = await ids("patchbay.role=steward");
-  const hosts = await ids("patchbay.lab");
+  const hosts = await ids("patchbay.key");
   const [steward] = stewards;
-  if (hosts.length > 0 && steward !== undefined) {
+  if (steward !== undefined) {
     // What is frozen in a lab can't be ended.
-    await docker("exec", steward, "python3", "/usr/lib/patchbay/hand.py", "thaw", ...hosts);
+    await docker("exec", steward, "python3", "/usr/lib/patchbay/hand", "leave", ...hosts);
   }
   if (hosts.length > 0) await docker("stop", ...hosts);
   if (stewards.length > 0) await docker("rm", "--force", "--volumes", ...stewards);

@@ -9,6 +9,7 @@ const CAPABILITIES = [
   ...["NET_ADMIN", "NET_RAW"], // read netfilter, send and see echoes
   ...["DAC_READ_SEARCH", "DAC_OVERRIDE", "CHOWN"], // reach the inner engine's socket, give cgroups
   "KILL", // end what a lost client started
+  ...["SETUID", "SETGID", "SETPCAP"], // take all rights from the server that answers for names
 ];
 
 /** There is one on each engine; the name makes two starts at once meet. */
@@ -24,12 +25,15 @@ function start(docker: DockerCommand, image: string): Promise<string> {
       `${what}=unconfined`,
     ]),
     ...["--volume", "/sys/fs/cgroup:/sys/fs/cgroup"],
+    // Disks of labs, and the loop devices that they are mounted from.
+    ...["--volume", "patchbay-disks:/disks", "--volume", "/dev:/machine-dev"],
+    ...["--device-cgroup-rule", "b 7:* rw", "--device-cgroup-rule", "c 10:237 rw"],
     ...["--entrypoint", "sleep", image, "infinity"],
   );
 }
 
 /**
- * The engine's trusted sidecar, in which `hand.py` runs from the lab host's image: in the engine's pid
+ * The engine's trusted sidecar, in which the hand runs from the lab host's image: in the engine's pid
  * and user namespaces, without network, without a lab's file system. Where none of this image runs,
  * one is started; `started` then says that wires of running labs, which the last one held, are gone.
  */
@@ -75,7 +79,7 @@ export class HandSession implements AsyncDisposable {
   #closed = false;
 
   constructor(address: string, steward: string) {
-    const hand = ["python3", "/usr/lib/patchbay/hand.py"];
+    const hand = ["python3", "/usr/lib/patchbay/hand"];
     const args = ["--host", address, "exec", "--interactive", steward, ...hand];
     // A process group of its own: Ctrl-C in a terminal must not end it before the cleanup that needs it.
     this.#process = spawn("docker", args, { stdio: ["pipe", "pipe", "inherit"], detached: true });

@@ -1,11 +1,33 @@
-/** Which hosts a lab has. Data only; an engine builds what it says. */
-export interface Topology {
-  /** Also the lesson's name. */
-  readonly name: string;
-  /** Host names, as the student's prompt shows them. */
-  readonly hosts: readonly { readonly name: string }[];
-}
+import { type Topology, topology } from "./schema.ts";
 
-export const topologies: Readonly<Record<string, Topology>> = {
-  iptables: { name: "iptables", hosts: [{ name: "host1" }] },
-};
+export type { Machine, Topology } from "./schema.ts";
+
+/** The network under the hosts of a lab. */
+const underlay = { name: "lan", gateway: "10.77.0.1/24" };
+const on = (network: string, address: string) => [{ network, address }];
+const host1 = { name: "host1", interfaces: on("lan", "10.77.0.11") };
+const host2 = { name: "host2", interfaces: on("lan", "10.77.0.12") };
+
+const oneHost = (name: string) => topology({ name, networks: [underlay], hosts: [host1] });
+
+const all = [
+  oneHost("namespaces"),
+  oneHost("veth"),
+  oneHost("bridge"),
+  topology({
+    name: "drivers",
+    networks: [underlay],
+    hosts: [host1],
+    // What macvlan and ipvlan containers are to be reached from: a machine that knows nothing of Docker.
+    neighbours: [{ name: "neighbour1", interfaces: on("lan", "10.77.0.51") }],
+  }),
+  oneHost("iptables"),
+  topology({ name: "overlay", networks: [underlay], hosts: [host1, host2] }),
+  oneHost("compose"),
+  oneHost("netbox"),
+];
+
+/** By name, which is also the lesson's. */
+export const topologies: Readonly<Record<string, Topology>> = Object.fromEntries(
+  all.map((each) => [each.name, each]),
+);

@@ -182,7 +182,7 @@ describe.each(subjects)("$name", (subject) => {
 
   test("keeps the files of a lab that was stopped", async () => {
     await lab.host().capture(["touch", "/root/kept"]);
-    await dockerCommand(address)("stop", "patchbay-contract-one-host1");
+    await engine.stop("contract-one");
     expect((await engine.find("contract-one")).state).toBe("stopped");
     const back = await engine.start("contract-one");
     const look = "ls /root; ping -c1 -W1 8.8.8.8 >/dev/null && docker run --rm busybox echo runs";
@@ -258,7 +258,7 @@ describe.each(subjects)("$name", (subject) => {
     await engine.down("contract-one");
     await expect(engine.down("contract-one")).rejects.toMatchObject({ code: "lab-not-found" });
     const docker = dockerCommand(address);
-    expect(await docker("ps", "--all", "--quiet", "--filter", "label=patchbay.lab")).toBe("");
+    expect(await docker("ps", "--all", "--quiet", "--filter", "label=patchbay.key")).toBe("");
     expect(await docker("volume", "ls", "--quiet", "--filter", "dangling=true")).toBe("");
     expect(await docker("exec", "patchbay-steward", "ip", "netns", "list")).toBe("");
   });

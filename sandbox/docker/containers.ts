@@ -1,0 +1,62 @@
+import { createHash } from "node:crypto";
+import type Dockerode from "dockerode";
+import type { Machine, Topology } from "../topologies/index.ts";
+
+/** What never changes of a lab's container. Its name says whose it is, since an engine can rename. */
+export const labels = {
+  /** Of one lab and all that belongs to it: wires, disks. */
+  key: "patchbay.key",
+  shape: "patchbay.shape",
+  machine: "patchbay.machine",
+  /** Position among the lab's machines, hosts first. */
+  number: "patchbay.number",
+  kind: "patchbay.kind",
+} as const;
+
+/**
+ * Whose a lab's containers are: a student's, by id; nobody's yet and ready; or under construction.
+ * The name of the first host's container decides; a rename by the old name is the one step that hands it over.
+ */
+export type Holder =
+  | { readonly state: "lab"; readonly topology: string; readonly id: string }
+  | { readonly state: "warm" }
+  | { readonly state: "making" };
+
+export function containerName(holder: Holder, key: string, machine: string): string {
+  return holder.state === "lab"
+    ? `patchbay.${holder.topology}.${holder.id}.${machine}`
+    : `patchbay.${holder.state}.${key}.${machine}`;
+}
+
+export function holderOf(container: Dockerode.ContainerInfo): Holder {
+  const [, first = "", second = ""] = (container.Names[0] ?? "").slice(1).split(".");
+  if (first === "warm" || first === "making") return { state: first };
+  return { state: "lab", topology: first, id: second };
+}
+
+export const kindOf = (container: Dockerode.ContainerInfo): "host" | "neighbour" =>
+  container.Labels[labels.kind] === "neighbour" ? "neighbour" : "host";
+
+/** Equal for topologies whose labs differ in nothing but the name. */
+export function shapeOf({ networks, hosts, neighbours }: Topology, image: string): string {
+  const text = JSON.stringify([networks, hosts, neighbours, image]);
+  return createHash("sha256").update(text).digest("hex").slice(0, 12);
+}
+
+/** A topology's wires as the trusted hand lays them. */
+export function wiring({ networks, hosts, neighbours }: Topology) {
+  const wired = ({ name, interfaces }: Machine) => ({
+    name,
+    interfaces: interfaces.flatMap(({ network, address }) =>
+      networks
+        .filter((each) => each.name === network)
+        .map(({ gateway, mtu }) => ({
+          network,
+          address: `${address}/${gateway.split("/")[1]}`,
+          gateway,
+          mtu,
+        })),
+    ),
+  });
+  return { networks, machines: [...hosts, ...neighbours].map(wired) };
+}

@@ -1,0 +1,92 @@
+/**
+ * System calls that root in a lab may make. Made from moby's default profile (profiles/seccomp/default.json
+ * of moby 20.10 and 28, Apache-2.0), in which a lab host's capabilities already allow most of what an engine
+ * needs; widened by `nesting`, narrowed by `unavailable`, `families` and what is left out.
+ */
+
+/** What moby's default allows to every container, but `socket` and io_uring. */
+const common = `
+  accept accept4 access adjtimex alarm bind brk cachestat capget capset chdir chmod chown chown32
+  clock_adjtime clock_adjtime64 clock_getres clock_getres_time64 clock_gettime clock_gettime64 clock_nanosleep
+  clock_nanosleep_time64 close close_range connect copy_file_range creat dup dup2 dup3 epoll_create epoll_create1
+  epoll_ctl epoll_ctl_old epoll_pwait epoll_pwait2 epoll_wait epoll_wait_old eventfd eventfd2 execve execveat exit
+  exit_group faccessat faccessat2 fadvise64 fadvise64_64 fallocate fchdir fchmod fchmodat fchmodat2
+  fchown fchown32 fchownat fcntl fcntl64 fdatasync fgetxattr flistxattr flock fork fremovexattr fsetxattr fstat
+  fstat64 fstatat64 fstatfs fstatfs64 fsync ftruncate ftruncate64 futex futex_requeue futex_time64 futex_wait
+  futex_waitv futex_wake futimesat get_robust_list get_thread_area getcpu getcwd getdents getdents64 getegid
+  getegid32 geteuid geteuid32 getgid getgid32 getgroups getgroups32 getitimer getpeername getpgid getpgrp getpid
+  getppid getpriority getrandom getresgid getresgid32 getresuid getresuid32 getrlimit getrusage getsid getsockname
+  getsockopt gettid gettimeofday getuid getuid32 getxattr getxattrat inotify_add_watch inotify_init inotify_init1
+  inotify_rm_watch io_cancel io_destroy io_getevents io_pgetevents io_pgetevents_time64 io_setup io_submit ioctl
+  ioprio_get ioprio_set ipc kill landlock_add_rule landlock_create_ruleset landlock_restrict_self lchown lchown32
+  lgetxattr link linkat listen listmount listxattr listxattrat llistxattr _llseek lremovexattr lseek lsetxattr lstat
+  lstat64 madvise map_shadow_stack membarrier memfd_create memfd_secret mincore mkdir mkdirat mknod mknodat mlock
+  mlock2 mlockall mmap mmap2 mprotect mq_getsetattr mq_notify mq_open mq_timedreceive mq_timedreceive_time64
+  mq_timedsend mq_timedsend_time64 mq_unlink mremap mseal msgctl msgget msgrcv msgsnd msync munlock munlockall munmap
+  nanosleep newfstatat _newselect open openat openat2 pause pidfd_open pidfd_send_signal pipe pipe2 pkey_alloc
+  pkey_free pkey_mprotect poll ppoll ppoll_time64 prctl pread64 preadv preadv2 prlimit64 process_mrelease pselect6
+  pselect6_time64 pwrite64 pwritev pwritev2 read readahead readlink readlinkat readv recv recvfrom recvmmsg
+  recvmmsg_time64 recvmsg remap_file_pages removexattr removexattrat rename renameat renameat2 restart_syscall
+  riscv_hwprobe rmdir rseq rt_sigaction rt_sigpending rt_sigprocmask rt_sigqueueinfo rt_sigreturn rt_sigsuspend
+  rt_sigtimedwait rt_sigtimedwait_time64 rt_tgsigqueueinfo sched_get_priority_max sched_get_priority_min
+  sched_getaffinity sched_getattr sched_getparam sched_getscheduler sched_rr_get_interval
+  sched_rr_get_interval_time64 sched_setaffinity sched_setattr sched_setparam sched_setscheduler sched_yield seccomp
+  select semctl semget semop semtimedop semtimedop_time64 send sendfile sendfile64 sendmmsg sendmsg sendto
+  set_robust_list set_thread_area set_tid_address setfsgid setfsgid32 setfsuid setfsuid32 setgid setgid32 setgroups
+  setgroups32 setitimer setpgid setpriority setregid setregid32 setresgid setresgid32 setresuid setresuid32 setreuid
+  setreuid32 setrlimit setsid setsockopt setuid setuid32 setxattr setxattrat shmat shmctl shmdt shmget shutdown
+  sigaltstack signalfd signalfd4 sigprocmask sigreturn socketpair splice stat stat64 statfs statfs64 statmount statx
+  symlink symlinkat sync sync_file_range sync_file_range2 syncfs sysinfo tee tgkill time timer_create timer_delete
+  timer_getoverrun timer_gettime timer_gettime64 timer_settime timer_settime64 timerfd_create timerfd_gettime
+  timerfd_gettime64 timerfd_settime timerfd_settime64 times tkill truncate truncate64 ugetrlimit umask uname unlink
+  unlinkat uretprobe utime utimensat utimensat_time64 utimes vfork vmsplice wait4 waitid waitpid write writev
+  arch_prctl arm_fadvise64_64 arm_sync_file_range breakpoint cacheflush set_tls modify_ldt`;
+
+/** What an engine in a container does beside that, and what students trace it with. */
+const nesting = `
+  chroot clone clone3 fsconfig fsmount fsopen fspick get_mempolicy kcmp mbind mount mount_setattr move_mount
+  open_tree pidfd_getfd pivot_root process_madvise process_vm_readv process_vm_writev ptrace set_mempolicy
+  set_mempolicy_home_node setdomainname sethostname setns umount umount2 unshare vhangup`;
+
+/**
+ * Answered as by a kernel that lacks them, so that programs take another way: keyrings are counted by the
+ * kernel's uid, which labs share; io_uring is a wide way into the kernel.
+ */
+const unavailable = `
+  add_key keyctl request_key io_uring_enter io_uring_register io_uring_setup socketcall`;
+
+// Everything else (bpf, userfaultfd, modules, kexec, raw I/O, clocks, file handles …) is refused with EPERM.
+
+/** unix, IPv4, IPv6, netlink, packet: socket(2). A VM's host is reached by others, as by vsock. */
+const families = [1, 2, 10, 16, 17];
+/** Those of personality(2) that change nothing of the address space's protection. */
+const personalities = [0x0, 0x8, 0x20000, 0x20008, 0xffffffff];
+
+const names = (text: string) => text.trim().split(/\s+/);
+const ENOSYS = 38;
+const EPERM = 1;
+
+const onlyWith = (name: string, values: readonly number[]) =>
+  values.map((value) => ({
+    names: [name],
+    action: "SCMP_ACT_ALLOW",
+    args: [{ index: 0, value, op: "SCMP_CMP_EQ" }],
+  }));
+
+export const seccompProfile = {
+  defaultAction: "SCMP_ACT_ERRNO",
+  defaultErrnoRet: EPERM,
+  archMap: [
+    {
+      architecture: "SCMP_ARCH_X86_64",
+      subArchitectures: ["SCMP_ARCH_X86", "SCMP_ARCH_X32"],
+    },
+    { architecture: "SCMP_ARCH_AARCH64", subArchitectures: ["SCMP_ARCH_ARM"] },
+  ],
+  syscalls: [
+    { names: [...names(common), ...names(nesting)], action: "SCMP_ACT_ALLOW" },
+    { names: names(unavailable), action: "SCMP_ACT_ERRNO", errnoRet: ENOSYS },
+    ...onlyWith("socket", families),
+    ...onlyWith("personality", personalities),
+  ],
+};

@@ -1,0 +1,103 @@
+"""What a fresh lab host needs and only a hand outside can give."""
+
+import os
+import time
+
+from disks import open_disk, orphan_disks
+from kernel import detached_mount, place
+from limits import limit_lab
+from wires import answer_names, held, lay, plug, unlink
+
+
+def mapped_root(init):
+    """Uid and gid that the lab's root has on the machine."""
+    with open(f"/proc/{init}/uid_map") as uid_map, open(f"/proc/{init}/gid_map") as gid_map:
+        return int(uid_map.readline().split()[1]), int(gid_map.readline().split()[1])
+
+
+def delegate_cgroups(init, root, group):
+    """Gives the lab its own control groups: only the directories and the files that delegate, limits stay
+    the engine's."""
+    with open(f"/proc/{init}/cgroup") as lines:
+        for line in lines:
+            _, controllers, path = line.rstrip("\n").split(":", 2)
+            mount = "/sys/fs/cgroup/" + (controllers.removeprefix("name=") or "unified")
+            if not controllers and not os.path.isdir(mount):
+                mount = "/sys/fs/cgroup"
+            directory = mount + path
+            if path == "/" or not os.path.isdir(directory):
+                continue
+            os.chown(directory, root, group)
+            for name in ("cgroup.procs", "tasks", "cgroup.threads", "cgroup.subtree_control"):
+                if os.path.exists(f"{directory}/{name}"):
+                    os.chown(f"{directory}/{name}", root, group)
+            # The kernel refuses tasks in a cpuset without cpus, and lets children clone it.
+            clone = f"{directory}/cgroup.clone_children"
+            if controllers == "cpuset" and os.path.exists(clone):
+                with open(clone, "w") as switch:
+                    switch.write("1")
+
+
+def is_prepared(init):
+    with open(f"/proc/{init}/mounts") as mounts:
+        return any(line.split()[1] == "/run/patchbay/sys" for line in mounts)
+
+
+def wire(request):
+    """Gives one machine of a lab its wires. Idempotent, in a child: it ends in other namespaces."""
+    lay(request["key"], request["networks"])
+    child = os.fork()
+    if child == 0:
+        try:
+            answer_names(request["key"], request["networks"], request["machines"])
+            os._exit(0)
+        finally:
+            os._exit(1)
+    os.waitpid(child, 0)
+    plug(request["key"], request["host"], request["init"])
+    return {}
+
+
+def prepare(request):
+    """Prepares a lab host: wires, control groups, limits, its disk, and a writable sysfs that `ip netns exec`
+    may copy. Idempotent."""
+    init = request["init"]
+    root, group = mapped_root(init)
+    prepared = is_prepared(init)
+    mounts = os.open(f"/proc/{init}/ns/mnt", os.O_RDONLY)
+    disk = None
+    if not prepared:
+        if root != 0:
+            delegate_cgroups(init, root, group)
+        limit_lab(init)
+        disk = open_disk(request, root, group)
+    wire(request)
+    if prepared:
+        return {"capped": True}
+    # Made in the sidecar's own mount namespace and moved: inside a user namespace the kernel refuses
+    # a sysfs that shows more than those already visible there (mount_too_revealing).
+    # Of an empty network namespace: one superblock serves each namespace, and the engine has mounted
+    # the lab's own read-only, which would count as a limit to keep.
+    os.unshare(os.CLONE_NEWNET)
+    sysfs = detached_mount(b"sysfs")
+    os.setns(mounts, os.CLONE_NEWNS)
+    if disk is not None:
+        place(disk, "/disk")
+    # The last mount is also the sign that lab-init waits for. A file it can't be: ids that the lab's user
+    # namespace doesn't map own nothing on its file systems (EOVERFLOW).
+    place(sysfs, "/run/patchbay/sys")
+    return {"capped": disk is not None}
+
+
+def sweep(request):
+    """Removes wires and disks of labs that are gone; resolves with what it removed."""
+    removed = []
+    age = request["minimumAgeMs"] / 1000
+    for key in held() - set(request["keys"]):
+        if time.time() - os.stat(f"/run/netns/{key}").st_ctime > age:
+            unlink({"key": key})
+            removed.append(f"wires of {key}")
+    for path in orphan_disks(request["keys"], age):
+        os.unlink(path)
+        removed.append(f"disk {os.path.basename(path)}")
+    return removed

@@ -1,0 +1,96 @@
+"""Limits that control groups don't have. Some hold for the whole machine: those are set while labs run
+there, and put back when they end."""
+
+import json
+import os
+
+from processes import enter_net
+
+# By what one lab can take of them: see docs/threat-model.md.
+RAISED = {
+    "fs/inotify/max_user_instances": 1_048_576,
+    "kernel/pty/max": 262_144,
+    "net/ipv4/neigh/default/gc_thresh3": 65_536,
+}
+LOWERED = {"net/netfilter/nf_conntrack_max": 32_768}
+BEFORE = "/disks/machine-limits.json"
+
+PER_LAB = {
+    "max_net_namespaces": 256,
+    "max_user_namespaces": 64,
+    "max_mnt_namespaces": 1024,
+    "max_pid_namespaces": 1024,
+    "max_ipc_namespaces": 1024,
+    "max_uts_namespaces": 1024,
+    "max_cgroup_namespaces": 1024,
+    "max_inotify_instances": 1024,
+    "max_fanotify_groups": 64,
+}
+
+
+def read(name):
+    with open(f"/proc/sys/{name}") as file:
+        return int(file.read())
+
+
+def write(name, value):
+    try:
+        with open(f"/proc/sys/{name}", "w") as file:
+            file.write(str(value))
+    except OSError:  # an engine may keep its machine's settings from everyone: the doctor tells
+        pass
+
+
+def enter_machine_net():
+    """The first network namespace, to which some settings belong: of the kernel's own threads, else of init."""
+    for pid in (2, 1):
+        try:
+            return enter_net(pid)
+        except OSError:
+            continue
+
+
+def limit_machine(_request):
+    """Sets the machine's limits; resolves with what holds now."""
+    enter_machine_net()
+    known = {name for name in RAISED | LOWERED if os.path.exists(f"/proc/sys/{name}")}
+    wanted = {name: max(RAISED[name], read(name)) for name in known & RAISED.keys()}
+    wanted |= {name: min(LOWERED[name], read(name)) for name in known & LOWERED.keys()}
+    if not os.path.exists(BEFORE):
+        with open(BEFORE, "w") as file:
+            json.dump({name: read(name) for name in wanted}, file)
+    for name, value in wanted.items():
+        if read(name) != value:
+            write(name, value)
+    return {name: read(name) for name in wanted}
+
+
+def restore_machine():
+    if not os.path.exists(BEFORE):
+        return
+    with open(BEFORE) as file:
+        before = json.load(file)
+    enter_machine_net()
+    for name, value in before.items():
+        write(name, value)
+    os.unlink(BEFORE)
+
+
+def limit_lab(init):
+    """Bounds what a lab's user namespace may have. The lab can't raise it: its root lacks SYS_RESOURCE."""
+    if os.stat(f"/proc/{init}/ns/user").st_ino == os.stat("/proc/self/ns/user").st_ino:
+        return
+    child = os.fork()
+    if child == 0:
+        try:
+            with open(f"/proc/{init}/ns/user") as namespace:
+                os.setns(namespace.fileno(), os.CLONE_NEWUSER)
+            for name, value in PER_LAB.items():
+                if os.path.exists(f"/proc/sys/user/{name}"):
+                    with open(f"/proc/sys/user/{name}", "w") as file:
+                        file.write(str(value))
+            os._exit(0)
+        finally:
+            os._exit(1)
+    if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != 0:
+        raise OSError("the limits of the lab's user namespace could not be set")
