@@ -225,8 +225,11 @@ export interface SandboxEngine extends AsyncDisposable {
   keepWarm(topology: string, count: number): Promise<void>;
   /** What the engine's machine has left. */
   room(): Promise<Room>;
-  /** Removes what no lab owns: half-made labs, wires, disks. Resolves with what it removed, in words. */
-  sweep(): Promise<readonly string[]>;
+  /**
+   * Removes what no lab owns and is older than `minimumAgeMs` (default five minutes): half-made labs, wires,
+   * disks. Resolves with what it removed, in words.
+   */
+  sweep(minimumAgeMs?: number): Promise<readonly string[]>;
 }
 
 /** What is left on an engine's machine, in bytes. */

@@ -72,12 +72,6 @@ const neighbourOptions: Dockerode.ContainerCreateOptions = {
   },
 };
 
-/** For a warm lab that could not be claimed: no lab. */
-function unlessGone(error: unknown): undefined {
-  if (statusOf(error) === 404) return undefined;
-  throw error;
-}
-
 /** Labs on one Docker engine. The labs belong to the engine: this object may come and go. */
 export class DockerEngine implements SandboxEngine {
   readonly #docker: Dockerode;
@@ -201,17 +195,14 @@ export class DockerEngine implements SandboxEngine {
       throw new SandboxError("topology-not-found", `There is no lab "${topologyName}".`);
     }
     const shape = shapeOf(topology, await this.#hostImage());
-    const warm = (await this.#all()).filter(({ holder }) => holder.state === "warm");
-    const fit = warm.filter((lab) => lab.shape === shape && lab.state === "running");
-    // Of an older version, or ended with the engine.
-    await Promise.all(
-      warm
-        .filter((lab) => lab.state !== "running" || (count === 0 && lab.shape === shape))
-        .map((lab) => this.#remove(lab)),
-    );
-    for (let missing = count - fit.length; missing > 0; missing -= 1) {
+    const waiting = await this.#warm(shape);
+    const { hand } = await this.#handSession();
+    for (const lab of waiting.slice(count)) {
+      if (await hand.ask("claim", 0, { key: lab.key })) await this.#remove(lab);
+    }
+    for (let missing = count - waiting.length; missing > 0; missing -= 1) {
       const made = await this.#make(topology, {});
-      await this.#hand(made, { state: "warm" });
+      await this.#handOver(made, { state: "warm" });
     }
   }
 
@@ -220,19 +211,23 @@ export class DockerEngine implements SandboxEngine {
     return (await hand.ask("room", 0)) as Room;
   }
 
-  async sweep(): Promise<readonly string[]> {
+  async sweep(minimumAgeMs = HALF_MADE_AGE_MS): Promise<readonly string[]> {
     const labs = await this.#all();
     const image = await this.#hostImage();
     const current = new Set(Object.values(topologies).map((topology) => shapeOf(topology, image)));
+    const claimed = new Set(await this.#claims(minimumAgeMs));
+    const old = (createdAtMs: number) => Date.now() - createdAtMs > minimumAgeMs;
     const orphans = labs.filter(
-      ({ holder, createdAtMs, shape }) =>
-        (holder.state === "making" && Date.now() - createdAtMs > HALF_MADE_AGE_MS) ||
-        (holder.state === "warm" && !current.has(shape)),
+      ({ holder, createdAtMs, shape, state, key }) =>
+        (holder.state === "making" && old(createdAtMs)) ||
+        // Of an older version; ended with the engine; or claimed by somebody who has crashed since.
+        (holder.state === "warm" &&
+          (!current.has(shape) || state !== "running" || claimed.has(key))),
     );
     for (const lab of orphans) await this.#remove(lab);
     const { hand } = await this.#handSession();
     const keys = (await this.#all()).map(({ key }) => key);
-    const left = (await hand.ask("sweep", 0, { keys, minimumAgeMs: HALF_MADE_AGE_MS })) as string[];
+    const left = (await hand.ask("sweep", 0, { keys, minimumAgeMs })) as string[];
     return [...orphans.map(({ id, holder }) => `${holder.state} lab ${id}`), ...left];
   }
 
@@ -339,29 +334,50 @@ export class DockerEngine implements SandboxEngine {
     request: Pick<LabRequest, "onProgress" | "signal">,
   ): Promise<Lab> {
     const shape = shapeOf(topology, await this.#hostImage(request.onProgress));
-    for (const lab of await this.#all()) {
-      const fits = lab.holder.state === "warm" && lab.shape === shape && lab.state === "running";
-      // Another one may be quicker, or the lab may have broken while it waited.
-      const claimed = fits && (await this.#hand(lab, holder).catch(unlessGone));
-      if (claimed) return claimed;
+    for (const { key } of await this.#warm(shape)) {
+      const { hand } = await this.#handSession();
+      if (!(await hand.ask("claim", 0, { key }))) continue;
+      const claimed = (await this.#all()).find((lab) => lab.key === key);
+      if (claimed?.state !== "running") continue;
+      return this.#handOver(claimed, holder).catch(async (error) => {
+        await hand.ask("unclaim", 0, { key });
+        throw error;
+      });
     }
     const made = await this.#make(topology, request);
-    return this.#hand(made, holder).catch(async (error) => {
+    return this.#handOver(made, holder).catch(async (error) => {
       await this.#remove(made);
       throw error;
     });
   }
 
-  /** Hands a lab over by renaming its containers, the first one first. Throws where it has another holder by now. */
-  async #hand(lab: DockerLab, holder: Holder): Promise<DockerLab> {
+  /** Labs of that shape that run and wait for whoever asks. */
+  async #warm(shape: string): Promise<DockerLab[]> {
+    const warm = (await this.#all()).filter(
+      (lab) => lab.holder.state === "warm" && lab.shape === shape && lab.state === "running",
+    );
+    if (warm.length === 0) return [];
+    const claimed = new Set(await this.#claims(0));
+    return warm.filter(({ key }) => !claimed.has(key));
+  }
+
+  async #claims(minimumAgeMs: number): Promise<readonly string[]> {
+    const { hand } = await this.#handSession();
+    return (await hand.ask("claims", 0, { minimumAgeMs })) as string[];
+  }
+
+  /** Hands a lab over by renaming its containers, the first one, which decides, first. */
+  async #handOver(lab: DockerLab, holder: Holder): Promise<DockerLab> {
     for (const container of lab.containers) {
       const machine = container.Labels[labels.machine] ?? "";
-      // By its name, not its id: who comes second finds nobody of that name.
-      const before = this.#docker.getContainer(containerName(lab.holder, lab.key, machine));
-      await before.rename({ name: containerName(holder, lab.key, machine) }).catch((error) => {
-        if (statusOf(error) === 409 && holder.state === "lab") throw taken(holder.id);
-        throw error;
-      });
+      const name = containerName(holder, lab.key, machine);
+      await this.#docker
+        .getContainer(container.Id)
+        .rename({ name })
+        .catch((error) => {
+          if (statusOf(error) === 409 && holder.state === "lab") throw taken(holder.id);
+          throw error;
+        });
     }
     const labs = await this.#all();
     const handed = labs.find(({ key }) => key === lab.key);
@@ -479,5 +495,6 @@ export class DockerEngine implements SandboxEngine {
     await Promise.all(lab.containers.map(({ Id }) => remove(Id, 3)));
     await hand.ask("unlink", 0, { key: lab.key });
     await hand.ask("remove-disks", 0, { key: lab.key });
+    await hand.ask("unclaim", 0, { key: lab.key });
   }
 }

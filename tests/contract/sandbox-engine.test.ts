@@ -101,6 +101,99 @@ describe.each(subjects)("$name", (subject) => {
     await engine.down("contract-two");
   });
 
+  test("answers for names, of its own machines and of the world outside", async () => {
+    const names = async (script: string) =>
+      (await lab.host().capture(["sh", "-c", script])).stdout.trim().split("\n");
+    expect(await names("dig +short host1; dig +short dns.google; dig +short -x 8.8.8.8")).toEqual([
+      "10.77.0.11",
+      "8.8.8.8",
+      "dns.google.",
+    ]);
+    expect((await names("dig no-such-name.example")).join("\n")).toContain("status: NXDOMAIN");
+    const inside = "docker run --rm busybox nslookup one.one.one.one";
+    expect((await names(inside)).join("\n")).toContain("1.1.1.1");
+  });
+
+  test("links two hosts, whose containers meet over VXLAN", async () => {
+    const two = await engine.up({ topology: "overlay", name: "contract-overlay" });
+    expect(two.hosts).toEqual([{ name: "host1" }, { name: "host2" }]);
+    const on = async (host: string, script: string) =>
+      (await two.host(host).capture(["sh", "-c", `{ ${script}\n} 2>&1`])).stdout.trim();
+    const whole = "ping -c1 -W1 -M do -s 1472 host2";
+    expect(await on("host1", whole)).toContain(" 0% packet loss");
+    expect(await on("host1", "ping -c1 -W1 -M do -s 1473 host2")).toContain("too long");
+    await on("host1", "docker swarm init --advertise-addr 10.77.0.11");
+    const token = await on("host1", "docker swarm join-token -q worker");
+    await on("host2", `docker swarm join --token ${token} 10.77.0.11:2377`);
+    await on("host1", "docker network create -d overlay --attachable wide");
+    await on("host1", "docker run -d --name one --network wide busybox sleep 600");
+    await on("host2", "docker run -d --name two --network wide busybox sleep 600");
+    await on("host2", "timeout 6 tcpdump -c2 -lni eth0 udp port 4789 >/root/seen 2>/dev/null &");
+    // 1422 bytes and headers of 8, 20 and 50 bytes make a packet of 1500.
+    const ping = "docker exec two ping -c3 -W2 -s 1422 one";
+    expect(await on("host2", ping)).toContain(" 0% packet loss");
+    expect(await on("host2", "cat /root/seen")).toMatch(/10\.77\.0\.1[12].*VXLAN/);
+    await engine.down("contract-overlay");
+  });
+
+  test("has a neighbour that knows nothing of Docker, for macvlan", async () => {
+    const drivers = await engine.up({ topology: "drivers", name: "contract-drivers" });
+    expect(drivers.hosts).toEqual([{ name: "host1" }]);
+    const make = `docker network create -d macvlan -o parent=eth0 --subnet 10.77.0.0/24 \
+      --gateway 10.77.0.1 --ip-range 10.77.0.128/25 wide &&
+      docker run -d --name web --network wide --ip 10.77.0.130 nginx && sleep 0.5`;
+    expect(await drivers.host().capture(["sh", "-c", make])).toMatchObject({ exitCode: 0 });
+    const neighbour = drivers.host("neighbour1");
+    const ask = ["curl", "-sI", "--max-time", "3", "10.77.0.130"];
+    expect((await neighbour.capture(ask)).stdout).toContain("200 OK");
+    expect((await neighbour.capture(["hostname"])).stdout).toBe("neighbour1\n");
+    await engine.down("contract-drivers");
+  });
+
+  test("hands out a lab that waited, once", async () => {
+    await engine.keepWarm("iptables", 1);
+    const outer = dockerCommand(address);
+    const containers = async () =>
+      (await outer("ps", "--quiet", "--filter", "label=patchbay.key")).split("\n").sort();
+    const before = await containers();
+    // It is nobody's yet.
+    expect((await engine.list()).map(({ id }) => id)).toEqual(["contract-one"]);
+    const both = ["contract-warm", "contract-cold"];
+    const opened = await Promise.all(both.map((name) => engine.up({ topology: "iptables", name })));
+    expect(opened.map(({ id, lab: name, state }) => [id, name, state])).toEqual(
+      both.map((id) => [id, "iptables", "running"]),
+    );
+    // One of the two had to be made.
+    expect(await containers()).toHaveLength(before.length + 1);
+    const hello = ["docker", "run", "--rm", "busybox", "echo", "hello"];
+    for (const one of opened) expect((await one.host().capture(hello)).stdout).toBe("hello\n");
+    for (const id of both) await engine.down(id);
+  });
+
+  test("removes what a crash left half made, and nothing else", async () => {
+    const outer = dockerCommand(address);
+    const image = await outer("inspect", "--format", "{{.Image}}", "patchbay-steward");
+    const half = [
+      "--name",
+      "patchbay.making.0badc0ffee.host1",
+      "--label",
+      "patchbay.key=0badc0ffee",
+    ];
+    await outer("create", ...half, "--label", "patchbay.machine=host1", "--network", "none", image);
+    await outer("exec", "patchbay-steward", "ip", "netns", "add", "0badc0ffef");
+    await outer("exec", "patchbay-steward", "touch", "/disks/0badc0ffef-host1.ext4");
+    expect(await engine.sweep()).toEqual([]);
+    await sleep(1100);
+    expect(await engine.sweep(1000)).toEqual([
+      "making lab 0badc0ffee",
+      "wires of 0badc0ffef",
+      "disk 0badc0ffef-host1.ext4",
+    ]);
+    expect((await engine.find("contract-one")).state).toBe("running");
+    const ping = ["ping", "-c1", "-W1", "8.8.8.8"];
+    expect((await lab.host().capture(ping)).exitCode).toBe(0);
+  });
+
   test("passes stdin, stdout, stderr and the exit code through", async () => {
     const script = "cat; echo to-stderr >&2; exit 37";
     const input = "x".repeat(300_000);

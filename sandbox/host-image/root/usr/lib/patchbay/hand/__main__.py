@@ -39,6 +39,9 @@ OPERATIONS = {
     "remove-disks": disks.remove_disks,
     "room": disks.room,
     "sweep": hosts.sweep,
+    "claim": hosts.claim,
+    "unclaim": hosts.unclaim,
+    "claims": hosts.claims,
     "machine": limits.limit_machine,
     "kill": processes.kill,
     "thaw": lambda request: processes.thaw(request["containers"]),
@@ -112,6 +115,7 @@ def session():
             print(json.dumps(job.end()), flush=True)
 
 
+os.makedirs(hosts.CLAIMS, exist_ok=True)
 match sys.argv[1:]:
     case ["dial", init]:
         engine_api.dial(int(init))

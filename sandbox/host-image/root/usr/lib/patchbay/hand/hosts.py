@@ -3,10 +3,12 @@
 import os
 import time
 
-from disks import open_disk, orphan_disks
+from disks import FOLDER, open_disk, orphan_disks
 from kernel import detached_mount, place
 from limits import limit_lab
 from wires import answer_names, held, lay, plug, unlink
+
+CLAIMS = f"{FOLDER}/claims"
 
 
 def mapped_root(init):
@@ -89,6 +91,29 @@ def prepare(request):
     return {"capped": disk is not None}
 
 
+def claim(request):
+    """Takes a warm lab for one asker: true for the first one, whatever process asks."""
+    try:
+        os.close(os.open(f"{CLAIMS}/{request['key']}", os.O_CREAT | os.O_EXCL))
+        return True
+    except FileExistsError:
+        return False
+
+
+def unclaim(request):
+    try:
+        os.unlink(f"{CLAIMS}/{request['key']}")
+    except FileNotFoundError:
+        pass
+    return {}
+
+
+def claims(request):
+    """Keys of labs that were claimed so long ago."""
+    latest = time.time() - request["minimumAgeMs"] / 1000
+    return [key for key in os.listdir(CLAIMS) if os.stat(f"{CLAIMS}/{key}").st_mtime <= latest]
+
+
 def sweep(request):
     """Removes wires and disks of labs that are gone; resolves with what it removed."""
     removed = []
@@ -97,6 +122,8 @@ def sweep(request):
         if time.time() - os.stat(f"/run/netns/{key}").st_ctime > age:
             unlink({"key": key})
             removed.append(f"wires of {key}")
+    for key in set(os.listdir(CLAIMS)) - set(request["keys"]):
+        os.unlink(f"{CLAIMS}/{key}")
     for path in orphan_disks(request["keys"], age):
         os.unlink(path)
         removed.append(f"disk {os.path.basename(path)}")

@@ -51,7 +51,7 @@ def enter_machine_net():
 
 
 def limit_machine(_request):
-    """Sets the machine's limits; resolves with what holds now."""
+    """Sets the machine's limits; resolves with what holds now. Once for each sidecar."""
     enter_machine_net()
     known = {name for name in RAISED | LOWERED if os.path.exists(f"/proc/sys/{name}")}
     wanted = {name: max(RAISED[name], read(name)) for name in known & RAISED.keys()}
