@@ -13,6 +13,10 @@ export async function getLab(id: string): Promise<LabView> {
   return (await request(`/api/labs/${id}`)).json();
 }
 
+export async function keepLab(id: string): Promise<LabView> {
+  return (await post(`/api/labs/${id}/keep`, {})).json();
+}
+
 export async function resetLab(id: string): Promise<LabView> {
   return (await post(`/api/labs/${id}/reset`, {})).json();
 }

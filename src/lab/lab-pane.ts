@@ -23,6 +23,7 @@ export class LabPane extends HTMLElement {
         void session.start();
       }
       if (action === "ask-reset") this.#dialog.showModal();
+      if (action === "keep") void session.keep();
     });
     this.#dialog.addEventListener("close", () => {
       if (this.#dialog.returnValue !== "reset") return;
@@ -35,6 +36,7 @@ export class LabPane extends HTMLElement {
       { attributeFilter: ["data-theme"] },
     );
     session.onChange((phase) => void this.#show(phase));
+    session.watch();
     if (session.wasOpened) void session.start();
   }
 
@@ -53,19 +55,37 @@ export class LabPane extends HTMLElement {
     for (const card of this.querySelectorAll<HTMLElement>("[data-card]")) {
       card.hidden = card.dataset["card"] !== phase.name;
     }
-    this.#part("[data-action=ask-reset]").hidden =
-      phase.name === "idle" || phase.name === "starting";
+    this.#part("[data-action=ask-reset]").hidden = ["idle", "starting", "waiting"].includes(
+      phase.name,
+    );
     const told = {
       idle: "not started",
       starting: "starting",
+      waiting: "waits for room",
       ready: "ready",
+      stopped: "stopped",
       broken: "does not run",
     };
+    this.#warn(phase.name === "ready" ? phase.stopsInMs : undefined);
     this.#part(".lab-status").textContent = told[phase.name];
     this.#part(".lab-name").textContent = phase.name === "ready" ? phase.hosts : "Lab";
     if (phase.name === "starting") this.#part(".lab-step").textContent = `${phase.step} …`;
     if (phase.name === "broken") this.#part(".lab-problem").textContent = phase.problem;
+    if (phase.name === "waiting") this.#part(".lab-place").textContent = String(phase.place);
+    if (phase.name === "stopped") {
+      this.#part(".lab-reason").textContent = phase.reason;
+      this.#unmount();
+    }
     if (phase.name === "ready") await this.#mount(phase.id);
+  }
+
+  /** A lab is never stopped without a word before it, and time to say no. */
+  #warn(stopsInMs: number | undefined): void {
+    const warning = this.#part(".lab-warning");
+    warning.hidden = stopsInMs === undefined;
+    if (stopsInMs === undefined) return;
+    const minutes = Math.max(1, Math.round(stopsInMs / 60_000));
+    this.#part(".lab-minutes").textContent = minutes === 1 ? "a minute" : `${minutes} minutes`;
   }
 
   async #mount(labId: string): Promise<void> {

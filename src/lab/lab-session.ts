@@ -1,14 +1,25 @@
 import { ApiError } from "../http-client/request.ts";
 import type { LabTerminals } from "../terminal/client/index.ts";
-import { getLab, type LabView, openLab, resetLab } from "./api.ts";
+import { getLab, keepLab, type LabView, openLab, resetLab } from "./api.ts";
 
 export type LabPhase =
   | { readonly name: "idle" }
   | { readonly name: "starting"; readonly step: string }
-  | { readonly name: "ready"; readonly id: string; readonly hosts: string }
+  /** The machine is full; `place` in the line counts from 1. */
+  | { readonly name: "waiting"; readonly place: number }
+  | {
+      readonly name: "ready";
+      readonly id: string;
+      readonly hosts: string;
+      /** Time until the lab stops unless it is used, milliseconds; only where that is near. */
+      readonly stopsInMs?: number;
+    }
+  | { readonly name: "stopped"; readonly reason: string }
   | { readonly name: "broken"; readonly problem: string };
 
 const POLL_MS = 400;
+const WAITING_POLL_MS = 2000;
+const WATCH_MS = 20_000;
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** The lab of this page: the one thing that the pane, Run and Check share. */
@@ -43,7 +54,7 @@ export class LabSession {
   }
 
   async start(): Promise<void> {
-    if (this.#phase.name === "starting" || this.#phase.name === "ready") return;
+    if (["starting", "waiting", "ready"].includes(this.#phase.name)) return;
     this.#set({ name: "starting", step: "Asking for a host" });
     await this.#follow(() => openLab(this.lab));
   }
@@ -59,17 +70,16 @@ export class LabSession {
       let view = await ask();
       this.#id = view.id;
       localStorage.setItem(this.#key, view.id);
-      while (view.state === "starting") {
-        this.#set({ name: "starting", step: view.step ?? "Asking for a host" });
-        await sleep(POLL_MS);
+      while (view.state === "starting" || view.state === "waiting") {
+        this.#set(
+          view.state === "waiting"
+            ? { name: "waiting", place: view.place ?? 1 }
+            : { name: "starting", step: view.step ?? "Asking for a host" },
+        );
+        await sleep(view.state === "waiting" ? WAITING_POLL_MS : POLL_MS);
         view = await getLab(view.id);
       }
-      const hosts = view.hosts.map(({ name }) => name).join(", ");
-      this.#set(
-        view.state === "running"
-          ? { name: "ready", id: view.id, hosts }
-          : { name: "broken", problem: view.problem ?? "It did not start." },
-      );
+      this.#show(view);
     } catch (error) {
       const problem =
         error instanceof ApiError
@@ -77,6 +87,33 @@ export class LabSession {
           : "The course server does not answer. Is it still running?";
       this.#set({ name: "broken", problem });
     }
+  }
+
+  /** Says that the lab is in use, so that it is not stopped. */
+  async keep(): Promise<void> {
+    if (this.#phase.name === "ready") this.#show(await keepLab(this.#phase.id));
+  }
+
+  /** Looks now and then whether the lab is about to stop, or was stopped. */
+  watch(): void {
+    setInterval(async () => {
+      if (this.#phase.name !== "ready") return;
+      // A server that does not answer is told by the terminals.
+      const view = await getLab(this.#phase.id).catch(() => undefined);
+      if (view !== undefined && this.#phase.name === "ready") this.#show(view);
+    }, WATCH_MS);
+  }
+
+  #show(view: LabView): void {
+    const { id, state, stopsInMs, problem } = view;
+    const hosts = view.hosts.map(({ name }) => name).join(", ");
+    if (state === "running") {
+      this.#set({ name: "ready", id, hosts, ...(stopsInMs !== undefined && { stopsInMs }) });
+    } else if (state === "stopped") {
+      this.#set({ name: "stopped", reason: problem ?? "It was stopped." });
+    } else if (state === "broken") {
+      this.#set({ name: "broken", problem: problem ?? "It did not start." });
+    } else void this.#follow(() => Promise.resolve(view));
   }
 
   #set(phase: LabPhase): void {

@@ -130,10 +130,13 @@ export function createApp(options: AppOptions): Hono<Environment> {
   api.post("/labs", async (context) => {
     const { lab } = await bodyOf(context.req, labRequest);
     const opened = await labs.open(context.var.session, lab);
-    return context.json(opened, opened.state === "starting" ? 202 : 200);
+    return context.json(opened, opened.state === "running" ? 200 : 202);
   });
   api.get("/labs/:lab", async (context) =>
     context.json(await labs.get(context.var.session, context.req.param("lab"))),
+  );
+  api.post("/labs/:lab/keep", async (context) =>
+    context.json(await labs.keep(context.var.session, context.req.param("lab"))),
   );
   api.post("/labs/:lab/reset", async (context) =>
     context.json(await labs.reset(context.var.session, context.req.param("lab")), 202),

@@ -16,119 +16,247 @@ export interface LabView {
   readonly id: string;
   /** Name of the topology. */
   readonly lab: string;
-  readonly state: "starting" | "running" | "broken";
+  /** `waiting`: the machine is full. `stopped`: nothing runs, the files are there. */
+  readonly state: "waiting" | "starting" | "running" | "stopped" | "broken";
+  /** Place in the line while it waits, from 1. */
+  readonly place?: number;
   /** What is going on while it starts. */
   readonly step?: string;
-  /** What went wrong where it is broken. */
+  /** What went wrong where it is broken; why it was stopped. */
   readonly problem?: string;
+  /** Time until it stops unless somebody uses it, milliseconds; only where that is near. */
+  readonly stopsInMs?: number;
   readonly hosts: readonly { readonly name: string }[];
 }
 
-type Entry = { -readonly [Key in keyof LabView]: LabView[Key] } & { handle?: Lab };
+export interface LabSettings {
+  /** Labs that may run at once. */
+  readonly maxLabs: number;
+  /** Labs that wait ready for whoever comes next. */
+  readonly warmLabs: number;
+  /** A lab that nobody uses for so long is stopped. */
+  readonly idleMs: number;
+  /** A lab that nobody used for so long is removed with its files. */
+  readonly keepMs: number;
+}
 
-const view = ({ handle: _handle, ...rest }: Entry): LabView => rest;
+interface Entry {
+  readonly id: string;
+  readonly lab: string;
+  state: LabView["state"];
+  step?: string;
+  problem?: string;
+  hosts: LabView["hosts"];
+  handle?: Lab;
+  /** Begins its start once there is room; set while it waits. */
+  begin?: () => void;
+  /** By the monotonic clock: a laptop's sleep and a changed clock are nobody's idleness. */
+  lastUsedMs: number;
+  /** When the page last asked: who left the line gives up the place. */
+  lastSeenMs: number;
+}
+
+const STARTS_AT_ONCE = 2;
+const ABANDONED_MS = 60_000;
+const WARNING_SHARE = 0.1;
+const MAX_WARNING_MS = 10 * 60_000;
+const MARK_USED_MS = 60_000;
+/** What a start needs of the machine; a lab in use takes more, up to its limits. */
+const NEEDED_MEMORY_BYTES = 512 * 2 ** 20;
+const NEEDED_DISK_BYTES = 2 ** 30;
 
 /** The labs of the sessions: one of each kind per session, started in the background. */
 export class LabService {
   readonly #engine: SandboxEngine;
   readonly #sessions: SessionStore;
   readonly #terminals: TerminalGateway;
-  readonly #maxLabs: number;
+  readonly #settings: LabSettings;
   readonly #log: (message: string) => void;
   readonly #entries = new Map<string, Entry>();
+  /** Who waits for room, first come first. */
+  readonly #line: Entry[] = [];
+  readonly #starts = new Set<Promise<unknown>>();
+  #admitting: Promise<void> | undefined;
+  #warming: Promise<void> | undefined;
+  #lastTopology = "iptables";
+  #draining = false;
 
   constructor(options: {
     readonly engine: SandboxEngine;
     readonly sessions: SessionStore;
     readonly terminals: TerminalGateway;
-    readonly maxLabs: number;
+    readonly settings: LabSettings;
     readonly log: (message: string) => void;
   }) {
     this.#engine = options.engine;
     this.#sessions = options.sessions;
     this.#terminals = options.terminals;
-    this.#maxLabs = options.maxLabs;
+    this.#settings = options.settings;
     this.#log = options.log;
   }
 
-  /** The session's lab of that kind, started where there is none. Never makes a second one. */
+  /** The session's lab of that kind, started where it does not run. Never makes a second one. */
   async open(sessionId: string, topology: string): Promise<LabView> {
     if (!Object.hasOwn(topologies, topology)) {
       throw new ApiError(400, "topology-not-found", `There is no lab "${topology}".`);
     }
-    const known = this.#sessions.labOf(sessionId, topology);
-    if (known !== undefined) {
-      // What did not start is tried again with the files that it has.
-      if (this.#entries.get(known)?.state === "broken") this.#entries.delete(known);
-      const existing = await this.#recover(known, topology);
-      if (existing !== undefined) return view(existing);
-      this.#sessions.removeLab(known);
+    if (this.#draining) {
+      throw new ApiError(503, "stopping", "The course server is stopping.", "Try again soon.");
     }
-    const running = (await this.#engine.list()).length;
-    // Another request of this session may have been quicker while the engine was asked.
-    const meanwhile = this.#sessions.labOf(sessionId, topology);
-    if (meanwhile !== undefined) return this.open(sessionId, topology);
-    if (running >= this.#maxLabs) {
-      throw new ApiError(
-        503,
-        "full",
-        `All ${this.#maxLabs} labs of this machine are taken.`,
-        "Try again when somebody has ended theirs.",
+    const known = this.#sessions.labOf(sessionId, topology);
+    if (known === undefined) {
+      const id = `${topology}-${randomBytes(4).toString("hex")}`;
+      this.#sessions.addLab(sessionId, topology, id);
+      return this.#enqueue(id, topology, (onProgress) =>
+        this.#engine.up({ topology, name: id, onProgress }),
       );
     }
-    const id = `${topology}-${randomBytes(4).toString("hex")}`;
-    this.#sessions.addLab(sessionId, topology, id);
-    return view(
-      this.#start(id, topology, (onProgress) =>
-        this.#engine.up({ topology, name: id, onProgress }),
-      ),
+    const entry = await this.#recover(known, topology);
+    if (entry === undefined) {
+      this.#sessions.removeLab(known);
+      return this.open(sessionId, topology);
+    }
+    this.#use(entry);
+    // What did not start, or was stopped, is tried again with the files that it has.
+    if (entry.state !== "broken" && entry.state !== "stopped") return this.#view(entry);
+    return this.#enqueue(known, topology, (onProgress) =>
+      this.#revive(known, topology, onProgress),
     );
   }
 
   /** Throws `ApiError` 404 for a lab that is not the session's. */
   async get(sessionId: string, labId: string): Promise<LabView> {
-    return view(await this.#entry(sessionId, labId));
+    const entry = await this.#entry(sessionId, labId);
+    entry.lastSeenMs = performance.now();
+    return this.#view(entry);
   }
 
+  /** Somebody says that the lab is in use, though nothing is typed. */
+  async keep(sessionId: string, labId: string): Promise<LabView> {
+    const entry = await this.#entry(sessionId, labId);
+    this.#use(entry);
+    return this.#view(entry);
+  }
+
+  /** Somebody typed in a terminal of the lab. */
+  used(labId: string): void {
+    const entry = this.#entries.get(labId);
+    if (entry !== undefined) this.#use(entry);
+  }
+
+  /** The start state again, with as many terminals as before. */
   async reset(sessionId: string, labId: string): Promise<LabView> {
     const entry = await this.#entry(sessionId, labId);
-    if (entry.state === "starting") return view(entry);
+    if (entry.state === "starting" || entry.state === "waiting") return this.#view(entry);
     const { lab: topology } = entry;
-    return view(
-      this.#start(labId, topology, async (onProgress) => {
+    const tabs = await this.#terminals.list(labId);
+    // Its place on the machine is its own: no line.
+    return this.#view(
+      this.#start(this.#fresh(labId, topology), async (onProgress) => {
         await this.#terminals.closeLab(labId);
-        try {
-          return await this.#engine.reset(labId, { onProgress });
-        } catch (error) {
+        const lab = await this.#engine.reset(labId, { onProgress }).catch((error) => {
           if (!(error instanceof SandboxError) || error.code !== "lab-not-found") throw error;
           return this.#engine.up({ topology, name: labId, onProgress });
+        });
+        for (const { columns, rows } of tabs) {
+          const command = (terminalId: string) => lab.host().shellCommand({ terminalId });
+          await this.#terminals.open(labId, command, { columns, rows });
         }
+        return lab;
       }),
     );
   }
 
   /** The running lab itself. Throws `ApiError` 409 while it is not running. */
   async running(sessionId: string, labId: string): Promise<Lab> {
-    const { state, handle, problem } = await this.#entry(sessionId, labId);
+    const entry = await this.#entry(sessionId, labId);
+    this.#use(entry);
+    const { state, handle, problem } = entry;
     if (state === "running" && handle !== undefined) return handle;
-    const message =
-      state === "starting" ? "The lab is still starting." : `The lab is broken: ${problem}`;
-    throw new ApiError(409, `lab-${state}`, message, "Wait for it, or reset the lab.");
+    const messages = {
+      waiting: "The lab waits for room on the machine.",
+      starting: "The lab is still starting.",
+      stopped: "The lab is stopped.",
+      broken: `The lab is broken: ${problem}`,
+      running: "The lab is not known yet.",
+    };
+    throw new ApiError(409, `lab-${state}`, messages[state], "Start it, wait for it, or reset it.");
   }
 
   async host(sessionId: string, labId: string): Promise<LabHost> {
     return (await this.running(sessionId, labId)).host();
   }
 
-  /** Ends terminals of labs that are gone, whoever ended them. */
-  async sweepTerminals(): Promise<void> {
+  /** Lets in who waits, as far as the machine has room, and sees to the warm labs. Call it often. */
+  async admit(): Promise<void> {
+    this.#admitting ??= this.#admit().finally(() => {
+      this.#admitting = undefined;
+    });
+    await this.#admitting;
+  }
+
+  /** Stops labs that nobody uses, ends those that nobody wants any more, removes what was left behind. */
+  async tidy(): Promise<void> {
+    for (const entry of this.#entries.values()) {
+      if (entry.state === "running" && this.#idleFor(entry) > this.#settings.idleMs) {
+        await this.#stop(entry);
+      }
+    }
+    for (const { id, lastUsedAtMs } of this.#sessions.labs()) {
+      const state = this.#entries.get(id)?.state;
+      const busy = state === "running" || state === "starting" || state === "waiting";
+      if (busy || Date.now() - lastUsedAtMs < this.#settings.keepMs) continue;
+      this.#entries.delete(id);
+      await this.#engine.down(id).catch((error) => {
+        if (!(error instanceof SandboxError) || error.code !== "lab-not-found") throw error;
+      });
+      this.#sessions.removeLab(id);
+    }
+    for (const removed of await this.#engine.sweep()) this.#log(`removed: ${removed}`);
+    await this.#sweepTerminals();
+  }
+
+  /** Takes no new labs any more; resolves when those that start have started. */
+  async drain(): Promise<void> {
+    this.#draining = true;
+    this.#line.length = 0;
+    await Promise.allSettled([...this.#starts, this.#warming]);
+  }
+
+  /** Ends terminals of labs that are gone or stopped, whoever ended them. */
+  async #sweepTerminals(): Promise<void> {
     const kept = await this.#terminals.labs();
     if (kept.length === 0) return;
-    const running = new Set((await this.#engine.list()).map(({ id }) => id));
+    const labs = await this.#engine.list();
+    const running = new Set(labs.filter(({ state }) => state !== "stopped").map(({ id }) => id));
     const gone = kept.filter(
       (id) => !running.has(id) && this.#entries.get(id)?.state !== "starting",
     );
     for (const id of gone) await this.#terminals.closeLab(id);
+  }
+
+  #view(entry: Entry): LabView {
+    const { id, lab, state, step, problem, hosts } = entry;
+    const leftMs = this.#settings.idleMs - this.#idleFor(entry);
+    const warningMs = Math.min(MAX_WARNING_MS, this.#settings.idleMs * WARNING_SHARE);
+    return {
+      ...{ id, lab, state, hosts },
+      ...(state === "waiting" && { place: this.#line.indexOf(entry) + 1 }),
+      ...(step !== undefined && { step }),
+      ...(problem !== undefined && { problem }),
+      ...(state === "running" && leftMs < warningMs && { stopsInMs: Math.max(0, leftMs) }),
+    };
+  }
+
+  #use(entry: Entry): void {
+    const now = performance.now();
+    if (now - entry.lastUsedMs > MARK_USED_MS) this.#sessions.markUsed(entry.id);
+    entry.lastUsedMs = now;
+    entry.lastSeenMs = now;
+  }
+
+  #idleFor(entry: Entry): number {
+    return performance.now() - entry.lastUsedMs;
   }
 
   async #entry(sessionId: string, labId: string): Promise<Entry> {
@@ -141,22 +269,20 @@ export class LabService {
   /** What is known of a lab, also after a restart of this server; `undefined` where it is gone. */
   async #recover(labId: string, topology: string): Promise<Entry | undefined> {
     const known = this.#entries.get(labId);
-    if (known !== undefined && known.state !== "running") return known;
+    if (known !== undefined && known.state !== "running" && known.state !== "stopped") return known;
     try {
       const found = await this.#engine.find(labId);
       const meanwhile = this.#entries.get(labId);
       if (meanwhile !== undefined && meanwhile !== known) return meanwhile;
+      const entry = known ?? this.#fresh(labId, topology);
       if (found.state === "running") {
         // Containers made anew by another command, `patchbay lab reset`, are another handle.
-        return this.#set({
-          id: labId,
-          lab: topology,
-          state: "running",
-          hosts: found.hosts,
-          handle: found,
-        });
+        entry.handle = found;
+        entry.hosts = found.hosts;
       }
-      return this.#start(labId, topology, () => this.#engine.start(labId));
+      entry.state = found.state === "starting" ? "stopped" : found.state;
+      if (found.problem !== undefined) entry.problem = found.problem;
+      return entry;
     } catch (error) {
       if (!(error instanceof SandboxError) || error.code !== "lab-not-found") throw error;
       this.#entries.delete(labId);
@@ -164,28 +290,117 @@ export class LabService {
     }
   }
 
-  #set(entry: Entry): Entry {
-    this.#entries.set(entry.id, entry);
+  /** Brings back a lab with its files; a new one where it is gone. */
+  async #revive(id: string, topology: string, onProgress: ProgressListener): Promise<Lab> {
+    onProgress({ title: "Bringing back your lab with its files" });
+    try {
+      return await this.#engine.start(id);
+    } catch (error) {
+      if (!(error instanceof SandboxError) || error.code !== "lab-not-found") throw error;
+      return this.#engine.up({ topology, name: id, onProgress });
+    }
+  }
+
+  #fresh(id: string, lab: string): Entry {
+    const now = performance.now();
+    const entry: Entry = {
+      id,
+      lab,
+      state: "starting",
+      hosts: [],
+      lastUsedMs: now,
+      lastSeenMs: now,
+    };
+    this.#entries.set(id, entry);
     return entry;
   }
 
-  #start(
+  /** Puts a lab into the line; where there is room it starts at once. */
+  async #enqueue(
     labId: string,
     topology: string,
     work: (onProgress: ProgressListener) => Promise<Lab>,
-  ): Entry {
-    const entry = this.#set({ id: labId, lab: topology, state: "starting", hosts: [] });
-    work(({ title, detail }) => {
+  ): Promise<LabView> {
+    const entry = this.#fresh(labId, topology);
+    entry.state = "waiting";
+    entry.begin = () => this.#start(entry, work);
+    this.#line.push(entry);
+    this.#lastTopology = topology;
+    await this.admit();
+    return this.#view(entry);
+  }
+
+  async #admit(): Promise<void> {
+    const now = performance.now();
+    for (const entry of this.#line.filter(({ lastSeenMs }) => now - lastSeenMs > ABANDONED_MS)) {
+      this.#line.splice(this.#line.indexOf(entry), 1);
+      this.#entries.delete(entry.id);
+    }
+    while (this.#line.length > 0 && !this.#draining) {
+      if (this.#starts.size >= STARTS_AT_ONCE || !(await this.#hasRoom(1))) return;
+      this.#line.shift()?.begin?.();
+    }
+    // Never at the expense of somebody who waits or starts.
+    if (this.#starts.size === 0 && !this.#draining && this.#settings.warmLabs > 0) {
+      this.#warming ??= this.#warm().finally(() => {
+        this.#warming = undefined;
+      });
+    }
+  }
+
+  /** Whether the machine can take so many labs more, by what was measured on it. */
+  async #hasRoom(labs: number): Promise<boolean> {
+    const all = await this.#engine.list();
+    const running = new Set(all.filter(({ state }) => state !== "stopped").map(({ id }) => id));
+    for (const entry of this.#entries.values()) {
+      if (entry.state === "starting") running.add(entry.id);
+    }
+    if (running.size + labs > this.#settings.maxLabs) return false;
+    const { memoryBytes, diskBytes } = await this.#engine.room();
+    return memoryBytes > labs * NEEDED_MEMORY_BYTES && diskBytes > labs * NEEDED_DISK_BYTES;
+  }
+
+  async #warm(): Promise<void> {
+    try {
+      // Room for those that wait warm, and for one more student.
+      const room = await this.#hasRoom(this.#settings.warmLabs + 1);
+      await this.#engine.keepWarm(this.#lastTopology, room ? this.#settings.warmLabs : 0);
+    } catch (error) {
+      this.#log(`warm labs: ${(error as Error).stack}`);
+    }
+  }
+
+  async #stop(entry: Entry): Promise<void> {
+    this.#sessions.markUsed(entry.id);
+    entry.state = "stopped";
+    entry.problem = "Nobody used it for a while.";
+    await this.#terminals.closeLab(entry.id);
+    await this.#engine.stop(entry.id).catch((error: Error) => {
+      this.#log(`lab ${entry.id} did not stop: ${error.stack ?? error.message}`);
+    });
+  }
+
+  #start(entry: Entry, work: (onProgress: ProgressListener) => Promise<Lab>): Entry {
+    entry.state = "starting";
+    const done = work(({ title, detail }) => {
       entry.step = detail === undefined ? title : `${title} (${detail})`;
     }).then(
       (lab) => {
-        this.#set({ id: labId, lab: topology, state: "running", hosts: lab.hosts, handle: lab });
+        const { id, lab: topology } = entry;
+        const running: Entry = { ...this.#fresh(id, topology), state: "running", hosts: lab.hosts };
+        this.#entries.set(id, { ...running, handle: lab });
       },
       (error: Error) => {
-        this.#log(`lab ${labId} did not start: ${error.stack ?? error.message}`);
-        this.#set({ id: labId, lab: topology, state: "broken", hosts: [], problem: error.message });
+        this.#log(`lab ${entry.id} did not start: ${error.stack ?? error.message}`);
+        entry.state = "broken";
+        entry.problem = error.message;
       },
     );
+    const settled = done.finally(() => {
+      this.#starts.delete(settled);
+      void this.admit().catch((error: Error) => this.#log(`line: ${error.stack}`));
+    });
+    this.#starts.add(settled);
     return entry;
   }
 }

@@ -22,6 +22,9 @@ Usage: npm start -- [options]
                          the engine that labs run on; default: the best that is there
   --public-url URL       address that a proxy before the server has
   --max-labs N           labs that may run at once; default by the machine's memory
+  --warm N               labs that wait ready for whoever comes next; default 1
+  --idle-minutes N       a lab that nobody uses for so long is stopped, and keeps its files; default 120
+  --keep-days N          a lab that nobody used for so long is removed; default 14
 `;
 
 function whole(value: string, name: string, max: number): number {
@@ -39,6 +42,9 @@ await runCommandLine(usage, async (args, signal) => {
       engine: { type: "string" },
       "public-url": { type: "string" },
       "max-labs": { type: "string" },
+      warm: { type: "string", default: "1" },
+      "idle-minutes": { type: "string", default: "120" },
+      "keep-days": { type: "string", default: "14" },
     },
   });
   const port = whole(values.port, "port", 65_535);
@@ -61,7 +67,12 @@ await runCommandLine(usage, async (args, signal) => {
       publicUrl,
       siteDir: fileURLToPath(new URL("../../dist", import.meta.url)),
       stateDir: stateDirectory,
-      maxLabs: maxLabs === undefined ? undefined : whole(maxLabs, "max-labs", 10_000),
+      settings: {
+        ...(maxLabs !== undefined && { maxLabs: whole(maxLabs, "max-labs", 10_000) }),
+        warmLabs: whole(values.warm, "warm", 100),
+        idleMs: whole(values["idle-minutes"], "idle-minutes", 100_000) * 60_000,
+        keepMs: whole(values["keep-days"], "keep-days", 10_000) * 24 * 3_600_000,
+      },
     });
     using _pidFile = claimPidFile(stateDirectory);
     process.stdout.write(`\nPatchbay is at ${server.url}\n`);

@@ -4,7 +4,7 @@ import { serve as serveNode } from "@hono/node-server";
 import type { SandboxEngine } from "../../sandbox/index.ts";
 import { TerminalGateway } from "../terminal/server/index.ts";
 import { createApp } from "./app.ts";
-import { LabService } from "./labs.ts";
+import { LabService, type LabSettings } from "./labs.ts";
 import { allowedNames, isLoopback } from "./origin.ts";
 import { SessionStore } from "./sessions.ts";
 import { handleUpgrades } from "./upgrades.ts";
@@ -19,7 +19,7 @@ export interface ServeOptions {
   readonly stateDir: string;
   /** Address that a proxy before this server has: `https://patchbay.example.org`. */
   readonly publicUrl?: URL | undefined;
-  readonly maxLabs?: number | undefined;
+  readonly settings?: Partial<LabSettings>;
   readonly log?: (message: string) => void;
 }
 
@@ -31,11 +31,20 @@ export class ServeError extends Error {
 export interface RunningServer extends AsyncDisposable {
   /** Address to open in a browser, with a slash at the end. */
   readonly url: string;
+  /** What a timer does twice a minute: stops labs that nobody uses, removes what was left behind. */
+  tidy(): Promise<void>;
 }
 
-const SWEEP_MS = 30_000;
+const ADMIT_MS = 1000;
+const TIDY_MS = 30_000;
 const LAB_MEMORY = 512 * 2 ** 20;
-const defaultMaxLabs = () => Math.max(1, Math.floor(os.totalmem() / LAB_MEMORY));
+const HOUR_MS = 3_600_000;
+const defaultSettings = (): LabSettings => ({
+  maxLabs: Math.max(1, Math.floor(os.totalmem() / LAB_MEMORY)),
+  warmLabs: 0,
+  idleMs: 2 * HOUR_MS,
+  keepMs: 14 * 24 * HOUR_MS,
+});
 
 function listening(server: Server, host: string, port: number): Promise<number> {
   return new Promise((resolve, reject) => {
@@ -66,9 +75,12 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     );
   }
   const sessions = new SessionStore(stateDir);
-  const terminals = new TerminalGateway({ stateDir });
-  const maxLabs = options.maxLabs ?? defaultMaxLabs();
-  const labs = new LabService({ engine, sessions, terminals, maxLabs, log });
+  const terminals: TerminalGateway = new TerminalGateway({
+    stateDir,
+    onUse: (lab) => labs.used(lab),
+  });
+  const settings = { ...defaultSettings(), ...options.settings };
+  const labs = new LabService({ engine, sessions, terminals, settings, log });
   const server = serveNode({
     fetch: (request, environment) => app.fetch(request, environment),
     hostname: host,
@@ -84,15 +96,20 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
   const secure = publicUrl?.protocol === "https:";
   const app = createApp({ sessions, labs, terminals, names, siteDir, secure, log });
   handleUpgrades(server, { sessions, labs, terminals, names, log });
-  const sweep = () =>
-    labs.sweepTerminals().catch((error: Error) => log(`sweep of terminals: ${error.stack}`));
-  const sweeping = setInterval(sweep, SWEEP_MS);
-  await sweep();
+  const told = (what: string) => (error: Error) => log(`${what}: ${error.stack ?? error.message}`);
+  const tidy = () => labs.tidy().catch(told("tidying"));
+  const timers = [
+    setInterval(() => void labs.admit().catch(told("line")), ADMIT_MS),
+    setInterval(() => void tidy(), TIDY_MS),
+  ];
+  await tidy();
   const shown = host === "0.0.0.0" || host === "::" ? os.hostname() : host;
   return {
     url: publicUrl?.href ?? `http://${shown.includes(":") ? `[${shown}]` : shown}:${port}/`,
+    tidy,
     async [Symbol.asyncDispose]() {
-      clearInterval(sweeping);
+      for (const timer of timers) clearInterval(timer);
+      await labs.drain();
       const closed = new Promise((resolve) => server.close(resolve));
       await terminals[Symbol.asyncDispose]();
       server.closeAllConnections();

@@ -3,7 +3,15 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 
-const SCHEMA_VERSION = 1;
+const SCHEMA_VERSION = 2;
+
+/** What is kept of a lab. */
+export interface LabRow {
+  readonly id: string;
+  readonly topology: string;
+  /** Unix time, milliseconds. */
+  readonly lastUsedAtMs: number;
+}
 
 /** Sessions and the labs that are theirs, in `<stateDir>/patchbay.db`. The database knows no secret: tokens are hashed. */
 export class SessionStore implements Disposable {
@@ -11,10 +19,18 @@ export class SessionStore implements Disposable {
 
   constructor(stateDir: string) {
     mkdirSync(stateDir, { recursive: true, mode: 0o700 });
-    this.#database = new DatabaseSync(join(stateDir, "patchbay.db"));
+    const file = join(stateDir, "patchbay.db");
+    this.#database = new DatabaseSync(file);
+    this.#database.exec("PRAGMA journal_mode = WAL; PRAGMA busy_timeout = 5000;");
+    const version = Number(this.#database.prepare("PRAGMA user_version").get()?.["user_version"]);
+    if (version > SCHEMA_VERSION) {
+      this.#database.close();
+      throw new Error(
+        `${file} was written by a newer Patchbay (${version}; this one knows ${SCHEMA_VERSION}). Start that one, or move the file away to begin anew.`,
+      );
+    }
     this.#database.exec(`
-      PRAGMA journal_mode = WAL;
-      PRAGMA busy_timeout = 5000;
+      BEGIN IMMEDIATE;
       CREATE TABLE IF NOT EXISTS sessions (
         id TEXT PRIMARY KEY,
         created_at_ms INTEGER NOT NULL
@@ -25,7 +41,9 @@ export class SessionStore implements Disposable {
         topology TEXT NOT NULL,
         UNIQUE (session_id, topology)
       ) STRICT;
+      ${version < 2 ? `ALTER TABLE labs ADD COLUMN last_used_at_ms INTEGER NOT NULL DEFAULT ${Date.now()};` : ""}
       PRAGMA user_version = ${SCHEMA_VERSION};
+      COMMIT;
     `);
   }
 
@@ -62,8 +80,24 @@ export class SessionStore implements Disposable {
 
   addLab(sessionId: string, topology: string, labId: string): void {
     this.#database
-      .prepare("INSERT INTO labs (id, session_id, topology) VALUES (?, ?, ?)")
-      .run(labId, sessionId, topology);
+      .prepare("INSERT INTO labs (id, session_id, topology, last_used_at_ms) VALUES (?, ?, ?, ?)")
+      .run(labId, sessionId, topology, Date.now());
+  }
+
+  /** All labs of all sessions. */
+  labs(): readonly LabRow[] {
+    const rows = this.#database.prepare("SELECT id, topology, last_used_at_ms FROM labs").all();
+    return rows.map((row) => ({
+      id: String(row["id"]),
+      topology: String(row["topology"]),
+      lastUsedAtMs: Number(row["last_used_at_ms"]),
+    }));
+  }
+
+  markUsed(labId: string): void {
+    this.#database
+      .prepare("UPDATE labs SET last_used_at_ms = ? WHERE id = ?")
+      .run(Date.now(), labId);
   }
 
   removeLab(labId: string): void {

@@ -124,7 +124,7 @@ export type ServerMessage =
   | { readonly type: "notice"; readonly code: NoticeCode; readonly text: string }
   | { readonly type: "pong"; readonly token: number };
 
-const clientTypes = { input: 0x01, run: 0x02, resize: 0x03, ack: 0x04, ping: 0x05 } as const;
+export const clientTypes = { input: 0x01, run: 0x02, resize: 0x03, ack: 0x04, ping: 0x05 } as const;
 const serverTypes = {
   output: 0x81,
   snapshot: 0x82,

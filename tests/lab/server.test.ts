@@ -3,9 +3,12 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { request as httpRequest } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { WebSocket } from "ws";
+import { dockerCommand } from "../../sandbox/docker/command.ts";
+import { managedEngineSocket } from "../../sandbox/docker/managed-engine.ts";
 import type { SandboxEngine } from "../../sandbox/index.ts";
 import { openSandbox } from "../../sandbox/open.ts";
 import { type RunningServer, serve } from "../../src/server/serve.ts";
@@ -21,14 +24,14 @@ let server: RunningServer;
 let labId = "";
 const logged: string[] = [];
 
-const start = (maxLabs: number) =>
+const start = (maxLabs: number, settings = {}) =>
   serve({
     engine,
     host: "127.0.0.1",
     port: 0,
     siteDir: join(folder, "site"),
     stateDir: join(folder, "state"),
-    maxLabs,
+    settings: { maxLabs, ...settings },
     log: (message) => logged.push(message),
   });
 
@@ -49,6 +52,13 @@ afterAll(async () => {
   await engine?.[Symbol.asyncDispose]();
   rmSync(folder, { recursive: true, force: true });
 }, 60_000);
+
+/** Names of the labs' containers on the outer engine. */
+const engineNames = async () => {
+  const outer = dockerCommand(`unix://${managedEngineSocket}`);
+  const names = await outer("ps", "--filter", "label=patchbay.key", "--format", "{{.Names}}");
+  return names.split("\n").filter(Boolean).sort();
+};
 
 class Browser {
   cookie = "";
@@ -314,29 +324,138 @@ test("tells a lab that broke as broken, and never as the student's mistake", asy
   expect(verdicts).toEqual([]);
 });
 
-test("resets the lab and closes its terminals", async () => {
+test("resets the lab and keeps its terminals' tabs, with fresh shells", async () => {
   const lab = await engine.find(labId);
+  const tabs = (await student.ask("GET", `/api/labs/${labId}/terminals`)).body;
+  expect(tabs).toHaveLength(1);
   await lab.host().capture(["touch", "/root/mine"]);
   expect((await student.ask("POST", `/api/labs/${labId}/reset`, {})).status).toBe(202);
   expect(await student.runningLab()).toBe(labId);
   const again = await engine.find(labId);
   expect((await again.host().capture(["ls", "/root"])).stdout).toBe("");
-  expect((await student.ask("GET", `/api/labs/${labId}/terminals`)).body).toEqual([]);
+  const fresh = (await student.ask("GET", `/api/labs/${labId}/terminals`)).body;
+  expect(fresh).toEqual([{ id: expect.any(String), title: tabs[0].title }]);
+  expect(fresh[0].id).not.toBe(tabs[0].id);
+  const headers = { cookie: student.cookie, origin: new URL(server.url).origin };
+  const terminal = new Terminal(`/api/labs/${labId}/terminals/${fresh[0].id}/socket`, headers);
+  await terminal.shows("root@host1");
+  terminal.type("echo new-$((20+3))\r");
+  await terminal.shows("new-23");
+  terminal.socket.close();
 });
 
-test("says that the machine is full, and makes a lab anew that somebody ended", async () => {
+test("puts who comes to a full machine in line, and lets them in as soon as there is room", async () => {
   const second = new Browser();
   await second.visit();
   await second.runningLab();
   const third = new Browser();
   await third.visit();
-  const full = await third.ask("POST", "/api/labs", { lab: "iptables" });
-  expect(full).toMatchObject({ status: 503, body: { error: { code: "full" } } });
+  const fourth = new Browser();
+  await fourth.visit();
+  const asked = [];
+  for (const each of [third, fourth]) {
+    asked.push((await each.ask("POST", "/api/labs", { lab: "iptables" })).body);
+  }
+  expect(asked).toMatchObject([
+    { state: "waiting", place: 1 },
+    { state: "waiting", place: 2 },
+  ]);
+  await sleep(1500);
+  expect((await third.ask("GET", `/api/labs/${asked[0].id}`)).body.place).toBe(1);
+  // Asking again takes no second place.
+  expect((await fourth.ask("POST", "/api/labs", { lab: "iptables" })).body).toEqual(asked[1]);
   await engine.down(labId);
   expect((await student.ask("GET", `/api/labs/${labId}`)).status).toBe(404);
-  const fresh = await student.runningLab();
-  expect(fresh).not.toBe(labId);
+  expect(await third.runningLab()).toBe(asked[0].id);
+  expect((await fourth.ask("GET", `/api/labs/${asked[1].id}`)).body.place).toBe(1);
+  await engine.down(asked[0].id);
+  expect(await fourth.runningLab()).toBe(asked[1].id);
+  await engine.down(asked[1].id);
+  const again = await student.runningLab();
+  expect(again).not.toBe(labId);
+  labId = again;
   expect(logged).toEqual([]);
+});
+
+test("stops a lab that nobody uses, after a warning, and brings it back with its files", async () => {
+  await server[Symbol.asyncDispose]();
+  server = await start(2, { idleMs: 4000 });
+  const { body: view } = await student.ask("POST", "/api/labs", { lab: "iptables" });
+  expect(view).toMatchObject({ id: labId, state: "running" });
+  const lab = await engine.find(labId);
+  await lab.host().capture(["touch", "/root/kept"]);
+  const left = async () => (await student.ask("GET", `/api/labs/${labId}`)).body.stopsInMs;
+  await expect.poll(left, { timeout: 6000, interval: 50 }).toBeGreaterThan(0);
+  expect((await student.ask("POST", `/api/labs/${labId}/keep`, {})).body.stopsInMs).toBeUndefined();
+  await expect.poll(left, { timeout: 6000, interval: 50 }).toBeLessThan(500);
+  // As the server's timer does, but at once.
+  await server.tidy();
+  await sleep(500);
+  await server.tidy();
+  const stopped = await student.ask("GET", `/api/labs/${labId}`);
+  expect(stopped.body).toMatchObject({ state: "stopped", problem: "Nobody used it for a while." });
+  const size = { columns: 80, rows: 24 };
+  expect(await student.ask("POST", `/api/labs/${labId}/terminals`, size)).toMatchObject({
+    status: 409,
+    body: { error: { code: "lab-stopped" } },
+  });
+  expect(await student.runningLab()).toBe(labId);
+  const back = await engine.find(labId);
+  expect((await back.host().capture(["ls", "/root"])).stdout).toBe("kept\n");
+});
+
+test("removes a lab that nobody used for long", async () => {
+  await engine.stop(labId);
+  await server[Symbol.asyncDispose]();
+  server = await start(2, { keepMs: 0 });
+  expect((await engine.list()).map(({ id }) => id)).not.toContain(labId);
+  expect((await student.ask("GET", `/api/labs/${labId}`)).status).toBe(404);
+});
+
+test("keeps a lab warm, and hands it to the next student", async () => {
+  for (const { id } of await engine.list()) await engine.down(id);
+  await server[Symbol.asyncDispose]();
+  server = await start(4, { warmLabs: 1 });
+  const names = () => engineNames();
+  await expect
+    .poll(names, { timeout: 30_000 })
+    .toEqual([expect.stringMatching(/^patchbay\.warm\./)]);
+  labId = await student.runningLab();
+  // The one that waited, and the next one that waits.
+  await expect
+    .poll(names, { timeout: 30_000 })
+    .toEqual([
+      expect.stringMatching(/^patchbay\.iptables\./),
+      expect.stringMatching(/^patchbay\.warm\./),
+    ]);
+  await engine.keepWarm("iptables", 0);
+});
+
+test("tells its terminals when it stops, and leaves labs and shells", async () => {
+  const path = `/api/labs/${labId}/terminals`;
+  const { body } = await student.ask("POST", path, { columns: 80, rows: 24 });
+  const headers = { cookie: student.cookie, origin: new URL(server.url).origin };
+  const terminal = new Terminal(`${path}/${body.id}/socket`, headers);
+  await terminal.shows("root@host1");
+  await server[Symbol.asyncDispose]();
+  await expect
+    .poll(() => terminal.closed)
+    .toMatchObject({ code: 1012, reason: "the server restarts" });
+  server = await start(4);
+  expect((await student.ask("GET", `/api/labs/${labId}`)).body.state).toBe("running");
+  expect((await student.ask("GET", path)).body).toHaveLength(1);
+});
+
+test("refuses the database of a newer version, and leaves it as it is", async () => {
+  await server[Symbol.asyncDispose]();
+  const file = join(folder, "state", "patchbay.db");
+  const database = new DatabaseSync(file);
+  database.exec("PRAGMA user_version = 99");
+  await expect(start(2)).rejects.toThrow(/written by a newer Patchbay \(99/);
+  expect(database.prepare("SELECT count(*) AS n FROM labs").get()).toMatchObject({ n: 1 });
+  database.exec("PRAGMA user_version = 2");
+  database.close();
+  server = await start(2);
 });
 
 test("bounds the rate of requests", async () => {

@@ -1,7 +1,7 @@
-/** Between one WebSocket and its connection to a keeper. It looks at no message's content. */
+/** Between one WebSocket and its connection to a keeper. Of a message it looks at the type alone. */
 import type { Socket } from "node:net";
 import type { RawData, WebSocket } from "ws";
-import { closeCodes, limits } from "../protocol.ts";
+import { clientTypes, closeCodes, limits } from "../protocol.ts";
 import { closeFrameType, decodeClose } from "./control.ts";
 import { frameHeaderBytes } from "./framing.ts";
 import { RateLimit } from "./rate-limit.ts";
@@ -20,6 +20,8 @@ export interface BridgeOptions {
   readonly messagesPerSecond: number;
 }
 
+const { input, run } = clientTypes;
+
 function asBuffer(data: RawData): Buffer {
   if (Buffer.isBuffer(data)) return data;
   return Array.isArray(data) ? Buffer.concat(data) : Buffer.from(data);
@@ -29,12 +31,14 @@ export class Bridge {
   readonly #webSocket: WebSocket;
   readonly #rate: RateLimit;
   readonly #heartbeat: NodeJS.Timeout;
+  readonly #onUse: () => void;
   #keeper: Socket | undefined;
   #alive = true;
   #closing = false;
 
-  /** Holds what the client says until `connect`. */
-  constructor(webSocket: WebSocket, options: BridgeOptions) {
+  /** Holds what the client says until `connect`. `onUse` is told each time that somebody types. */
+  constructor(webSocket: WebSocket, options: BridgeOptions, onUse: () => void) {
+    this.#onUse = onUse;
     this.#webSocket = webSocket;
     this.#rate = new RateLimit(options.messagesPerSecond);
     webSocket.pause();
@@ -106,6 +110,7 @@ export class Bridge {
       this.close(closeCodes.messageTooBig, `a message over ${limits.clientMessageBytes} bytes`);
       return;
     }
+    if (data[0] === input || data[0] === run) this.#onUse();
     const framed = Buffer.allocUnsafe(frameHeaderBytes + data.byteLength);
     framed.writeUInt32BE(data.byteLength, 0);
     data.copy(framed, frameHeaderBytes);

@@ -23,6 +23,8 @@ import { messagesPerSecond } from "./rate-limit.ts";
 export interface TerminalGatewayOptions extends Partial<BridgeOptions> {
   /** Keepers' sockets live in its folder `terminals`. */
   readonly stateDir: string;
+  /** Told each time that somebody types in a terminal of the lab. */
+  readonly onUse?: (labId: string) => void;
 }
 
 const defaultHeartbeatMs = 15_000;
@@ -47,12 +49,14 @@ function shorten(text: string): string {
 export class TerminalGateway implements AsyncDisposable {
   readonly #stateDir: string;
   readonly #bridgeOptions: BridgeOptions;
+  readonly #onUse: (labId: string) => void;
   readonly #bridges = new Set<Bridge>();
   /** Keepers being started, so that two requests at once start one. */
   readonly #starting = new Map<string, Promise<unknown>>();
 
   constructor(options: TerminalGatewayOptions) {
     this.#stateDir = options.stateDir;
+    this.#onUse = options.onUse ?? (() => undefined);
     this.#bridgeOptions = {
       heartbeatMs: options.heartbeatMs ?? defaultHeartbeatMs,
       messagesPerSecond: options.messagesPerSecond ?? messagesPerSecond,
@@ -111,7 +115,7 @@ export class TerminalGateway implements AsyncDisposable {
    * that are nobody's input are thrown, after the same close.
    */
   async attach(labId: string, terminalId: string, webSocket: WebSocket): Promise<void> {
-    const bridge = new Bridge(webSocket, this.#bridgeOptions);
+    const bridge = new Bridge(webSocket, this.#bridgeOptions, () => this.#onUse(labId));
     this.#bridges.add(bridge);
     webSocket.once("close", () => this.#bridges.delete(bridge));
     try {
