@@ -43,6 +43,7 @@ beforeAll(async () => {
   writeFileSync(join(folder, "site", "csp.json"), `{"scriptHashes":["'sha256-abc'"]}`);
   engine = await openSandbox({ engine: "managed" });
   await engine.prepare();
+  await engine.sweep();
   server = await start(2);
 }, 400_000);
 
