@@ -1,12 +1,15 @@
 import { createHash } from "node:crypto";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { ProgressListener } from "../index.ts";
 import { engineClient } from "./address.ts";
 import { type DockerCommand, dockerCommand, output } from "./command.ts";
+import { ensureCatalogue, readRecipes, saveCatalogue } from "./image-catalogue.ts";
 import { nestedEngine } from "./nested-engine.ts";
+
+const anonymousVolume = (target: string) => ({ Type: "volume" as const, Source: "", Target: target });
 
 const sources = fileURLToPath(new URL("../host-image/", import.meta.url));
 
@@ -37,9 +40,9 @@ async function canBootstrap(): Promise<boolean> {
   );
 }
 
-/** Packages and images of the course, as one layer: rebuilt only when their lists change. */
+/** The lab host's packages, as one layer: rebuilt only when their list changes. */
 async function ensureRootfs(docker: DockerCommand, onProgress: ProgressListener): Promise<string> {
-  const tag = `patchbay/rootfs:${hashOf(["packages.txt", "stage-images.sh"])}`;
+  const tag = `patchbay/rootfs:${hashOf(["packages.txt"])}`;
   if ((await docker("image", "ls", "--quiet", tag)) !== "") return tag;
   onProgress({ title: "Debian packages of the lab host", detail: "about a minute" });
   if (!(await canBootstrap())) {
@@ -58,9 +61,6 @@ async function ensureRootfs(docker: DockerCommand, onProgress: ProgressListener)
       `--include=${packages.join(",")}`,
       '--aptopt=Apt::Install-Recommends "false"',
       ...["doc", "man", "locale"].map((name) => `--dpkgopt=path-exclude=/usr/share/${name}/*`),
-      `--customize-hook=copy-in ${join(sources, "stage-images.sh")} /root`,
-      '--customize-hook=chroot "$1" sh /root/stage-images.sh',
-      '--customize-hook=rm "$1/root/stage-images.sh"',
       "trixie",
       tar,
       ...(await trixieSources()),
@@ -82,23 +82,51 @@ export async function ensureHostImage(
 ): Promise<string> {
   const docker = dockerCommand(address);
   const files = readdirSync(sources, { recursive: true }).map(String).sort();
-  const tag = `patchbay/lab-host:${hashOf(files)}`;
+  const recipes = readRecipes().map((recipe) => recipe.tag);
+  const content = createHash("sha256")
+    .update(`${hashOf(files)} ${recipes}`)
+    .digest("hex");
+  const tag = `patchbay/lab-host:${content.slice(0, 12)}`;
   if ((await docker("image", "ls", "--quiet", tag)) !== "") return tag;
   const rootfs = await ensureRootfs(docker, onProgress);
-  onProgress({ title: "Lab host image and the images in it" });
+  const images = await ensureCatalogue(address, rootfs, onProgress);
+  onProgress({ title: "Lab host image" });
   const base = await docker("build", "--quiet", "--build-arg", `ROOTFS=${rootfs}`, sources);
   const { id: builder } = await engineClient(address).createContainer({
     Image: base,
     Entrypoint: ["/usr/lib/patchbay/build-store"],
-    Volumes: { "/var/lib/docker": {}, "/var/lib/containerd": {} },
-    HostConfig: nestedEngine,
+    HostConfig: {
+      ...nestedEngine,
+      // Not as `Volumes`, which the image would keep.
+      Mounts: ["/var/lib/docker", "/var/lib/containerd"].map(anonymousVolume),
+    },
   });
+  const folder = mkdtempSync(join(tmpdir(), "patchbay-images-"));
   try {
+    await saveCatalogue(docker, images, folder);
+    const index = images.map(({ recipe, id, names }) => [recipe, { id, names }]);
+    writeFileSync(join(folder, "index.json"), JSON.stringify(Object.fromEntries(index)));
+    await docker("cp", `${folder}/.`, `${builder}:/usr/share/patchbay/images`);
     await docker("start", "--attach", builder);
     const entrypoint = 'ENTRYPOINT ["/usr/bin/tini", "--", "/usr/lib/patchbay/lab-init"]';
     await docker("commit", "--change", entrypoint, builder, tag);
   } finally {
+    rmSync(folder, { recursive: true, force: true });
     await docker("rm", "--force", "--volumes", builder);
   }
+  await removeOld(docker, [tag, rootfs]);
   return tag;
+}
+
+/** Lab hosts of older versions that no lab is made of any more. */
+async function removeOld(docker: DockerCommand, current: readonly string[]): Promise<void> {
+  const format = "{{.Repository}}:{{.Tag}}";
+  const filters = ["lab-host", "rootfs"].flatMap((name) => [
+    "--filter",
+    `reference=patchbay/${name}`,
+  ]);
+  const tags = (await docker("image", "ls", "--format", format, ...filters)).split("\n");
+  const used = new Set((await docker("ps", "--all", "--format", "{{.Image}}")).split("\n"));
+  const old = tags.filter((each) => each !== "" && !current.includes(each) && !used.has(each));
+  if (old.length > 0) await docker("image", "rm", ...old);
 }

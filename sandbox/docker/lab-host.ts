@@ -235,7 +235,7 @@ export class DockerLabHost implements LabHost {
     const ask = (request: InnerEngineRequest) => engine.request(request);
     if ((await ask({ path: `/images/${id}/json` })).status === 200) return { id, loaded: false };
     // Removed by the student: brought back from the hand's own disk, under no name.
-    const image = { method: "POST", path: "/images/create?fromSrc=-", image: name };
+    const image = { method: "POST", path: "/images/load?quiet=1", image: name };
     const loaded = await this.#ask<{ status: number; body: unknown }>("http", image, 30_000);
     const status = typeof loaded.body === "string" ? loaded.body : JSON.stringify(loaded.body);
     const imported = status.match(/sha256:[0-9a-f]{64}/)?.[0];

@@ -25,7 +25,8 @@ afterAll(async () => {
 
 test("has the course's images at the first prompt", async () => {
   const names = await lab("docker image ls --format '{{.Repository}}'");
-  expect(names.split("\n").sort()).toEqual(["busybox", "nginx"]);
+  const course = ["busybox", "client", "nginx", "postgres", "python", "redis", "server"];
+  expect([...new Set(names.split("\n"))].sort()).toEqual([...course, "valkey/valkey"]);
   const { id: trusted } = await running.host().trustedImage("busybox");
   expect(await lab("docker image inspect --format '{{.Id}}' busybox")).toBe(trusted);
 });
@@ -132,4 +133,32 @@ test("brings up a compose project", async () => {
 test("leaves no zombie under the host's init", async () => {
   await lab("for i in 1 2 3; do docker run --rm busybox true; done; (sleep 0.1 &) ; sleep 0.5");
   expect(await lab("ps -eo stat= | grep -c ^Z")).toBe("0");
+});
+
+test("runs every image of the course as its lesson does", async () => {
+  await lab(`docker network create app
+    docker run -d --name my-server --network app -p 8081:8080 server
+    docker run -d --name my-client --network app -v log_volume:/var/log/app client
+    docker run -d --name notes-db --network app -e POSTGRES_PASSWORD=secret -e POSTGRES_DB=notes postgres
+    docker run -d --name queue --network app valkey/valkey`);
+  const until = async (script: string, text: string | RegExp) =>
+    expect.poll(() => lab(script), { timeout: 20_000, interval: 300 }).toMatch(text);
+  await until("curl -s localhost:8081/", /^hello from [0-9a-f]{12}$/);
+  await until("cat /var/lib/docker/volumes/log_volume/_data/client.log", /hello from/);
+  await lab("docker exec my-server touch /tmp/broken");
+  expect(await lab("curl -s -o /dev/null -w '%{http_code}' localhost:8081/status")).toBe("500");
+  const psql = "psql -h notes-db -U postgres -d notes -tAc 'select 6*7'";
+  await until(`docker run --rm --network app -e PGPASSWORD=secret postgres ${psql}`, /^42$/);
+  expect(await lab("docker run --rm --network app redis redis-cli -h queue ping")).toBe("PONG");
+  expect(await lab("docker run --rm python:slim python -c 'print(6*7)'")).toBe("42");
+  await lab("docker rm -fv my-server my-client notes-db queue; docker network rm app");
+});
+
+test("shares the layers of its images with every other lab", async () => {
+  // What the lab itself stores of them: records, no files.
+  expect(
+    Number(await lab("du -sm /var/lib/docker --exclude='*/diff/*' -x | cut -f1")),
+  ).toBeLessThan(5);
+  const mounts = await lab("grep -c ' /var/lib/docker/overlay2/[0-9a-f]*/diff ' /proc/mounts");
+  expect(Number(mounts)).toBeGreaterThanOrEqual(7);
 });

@@ -14,8 +14,9 @@ IMAGES = "/usr/share/patchbay/images"
 
 
 def images(_request):
-    with open("/usr/share/patchbay/store-images.json") as file:
-        return json.load(file)
+    """Ids of the course's images, by recipe."""
+    with open(f"{IMAGES}/index.json") as file:
+        return {recipe: image["id"] for recipe, image in json.load(file).items()}
 
 
 def inside(init, path):

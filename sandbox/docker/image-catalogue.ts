@@ -1,0 +1,183 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { z } from "zod";
+import { SandboxError } from "../errors.ts";
+import type { ProgressListener } from "../index.ts";
+import { type DockerCommand, dockerCommand } from "./command.ts";
+
+const recipes = fileURLToPath(new URL("../images/", import.meta.url));
+
+/** `image.json` of a recipe. */
+const recipeSchema = z.strictObject({
+  /** What lessons type. */
+  names: z.array(z.string()).min(1),
+  /** Recipe that a `Dockerfile` builds on, as its build argument FROM. */
+  from: z.string().optional(),
+  /** Instructions of a Dockerfile for a root filesystem that `recipe.sh` made. */
+  changes: z.array(z.string()).default([]),
+});
+
+interface Recipe extends z.output<typeof recipeSchema> {
+  readonly name: string;
+  /** A registry's image to take instead: `PATCHBAY_IMAGE_POSTGRES=docker.io/postgres:17`. */
+  readonly reference: string | undefined;
+  /** On the outer engine; names the content. */
+  readonly tag: string;
+}
+
+export interface CatalogueImage {
+  readonly recipe: string;
+  /** `sha256:…`, the same on every engine. */
+  readonly id: string;
+  readonly names: readonly string[];
+}
+
+/** Contents of every file of a recipe, and of all that it is built with. */
+function contentOf(name: string): string {
+  const folder = join(recipes, name);
+  const hash = createHash("sha256");
+  for (const file of readdirSync(folder).sort()) {
+    hash.update(`${file}\0`).update(readFileSync(join(folder, file)));
+  }
+  const { from } = recipeSchema.parse(JSON.parse(readFileSync(join(folder, "image.json"), "utf8")));
+  return hash
+    .update(from === undefined ? readFileSync(join(recipes, "lib.sh")) : contentOf(from))
+    .digest("hex");
+}
+
+/** All recipes, those first that others build on. */
+export function readRecipes(environment = process.env): readonly Recipe[] {
+  const names = readdirSync(recipes).filter((name) => statSync(join(recipes, name)).isDirectory());
+  return names
+    .map((name): Recipe => {
+      const text = readFileSync(join(recipes, name, "image.json"), "utf8");
+      const reference = environment[`PATCHBAY_IMAGE_${name.toUpperCase()}`];
+      const content = reference === undefined ? contentOf(name) : `reference ${reference}`;
+      const hash = createHash("sha256").update(content).digest("hex").slice(0, 12);
+      const tag = `patchbay/image-${name}:${hash}`;
+      return { ...recipeSchema.parse(JSON.parse(text)), name, reference, tag };
+    })
+    .sort((a, b) => Number(a.from !== undefined) - Number(b.from !== undefined));
+}
+
+function exited(child: ChildProcess, what: string): Promise<void> {
+  let stderr = "";
+  child.stderr?.on("data", (chunk) => {
+    stderr = (stderr + chunk).slice(-4000);
+  });
+  return new Promise((resolve, reject) => {
+    child.on("error", reject);
+    child.on("close", (code) => {
+      if (code === 0) return resolve();
+      const end = stderr.trimEnd().split("\n").slice(-8).join("\n");
+      reject(new SandboxError("lab-start-failed", `${what} ended with code ${code}:\n${end}`));
+    });
+  });
+}
+
+/** Runs `recipe.sh` in a container of the lab host's packages, and imports what it made. */
+async function make(
+  address: string,
+  rootfs: string,
+  { name, tag, changes }: Recipe,
+): Promise<void> {
+  const env = { ...process.env, DOCKER_HOST: address };
+  const script = `mkdir /recipes "$root"; tar -x -C /recipes
+    (. /recipes/lib.sh; . "/recipes/$1/recipe.sh") >&2
+    exec tar --sort=name --mtime=@0 --numeric-owner -C "$root" -c .`;
+  const sources = spawn("tar", ["-C", recipes, "-c", "lib.sh", name], {
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const build = spawn(
+    "docker",
+    [
+      ...["run", "--rm", "--interactive", "--network", "host", "--userns", "host"],
+      ...["--env", "root=/image", "--entrypoint", "sh", rootfs, "-euc", script, "sh", name],
+    ],
+    { env, stdio: ["pipe", "pipe", "pipe"] },
+  );
+  const rootOfImage = `${tag}-root`;
+  const load = spawn("docker", ["import", "-", rootOfImage], {
+    env,
+    stdio: ["pipe", "ignore", "pipe"],
+  });
+  sources.stdout.pipe(build.stdin);
+  build.stdout.pipe(load.stdin);
+  // Whoever ends early is told by its exit code.
+  for (const stream of [build.stdin, load.stdin]) stream.on("error", () => undefined);
+  try {
+    await Promise.all([
+      exited(sources, `tar of recipe ${name}`),
+      exited(build, `Recipe ${name}`),
+      exited(load, `docker import of ${name}`),
+    ]);
+    // Not by `import --change`: older engines know few instructions there.
+    const configure = spawn("docker", ["build", "--quiet", "--tag", tag, "-"], {
+      env: { ...env, DOCKER_BUILDKIT: "0" },
+      stdio: ["pipe", "ignore", "pipe"],
+    });
+    configure.stdin.end([`FROM ${rootOfImage}`, ...changes].join("\n"));
+    await exited(configure, `docker build of ${name}`);
+  } finally {
+    // The name only: what was built on it stays. A recipe that broke off leaves nothing.
+    await dockerCommand(address)("image", "rm", "--no-prune", rootOfImage).catch(() => undefined);
+  }
+}
+
+async function isThere(docker: DockerCommand, image: string): Promise<boolean> {
+  return (await docker("image", "ls", "--quiet", image)) !== "";
+}
+
+async function ensure(address: string, rootfs: string, recipe: Recipe): Promise<void> {
+  const docker = dockerCommand(address);
+  const { name, reference, tag, from } = recipe;
+  if (reference !== undefined) {
+    if (!(await isThere(docker, reference))) await docker("pull", "--quiet", reference);
+    await docker("tag", reference, tag);
+    return;
+  }
+  const base = readRecipes().find((each) => each.name === from);
+  if (from !== undefined && base === undefined) {
+    throw new SandboxError(
+      "lab-start-failed",
+      `Recipe ${name} builds on "${from}", which is none.`,
+    );
+  }
+  if (base === undefined) return make(address, rootfs, recipe);
+  const folder = join(recipes, name);
+  await docker("build", "--quiet", "--tag", tag, "--build-arg", `FROM=${base.tag}`, folder);
+}
+
+/** The images of the course on the outer engine, each built where its recipe is new. */
+export async function ensureCatalogue(
+  address: string,
+  rootfs: string,
+  onProgress: ProgressListener,
+): Promise<readonly CatalogueImage[]> {
+  const docker = dockerCommand(address);
+  const images: CatalogueImage[] = [];
+  for (const recipe of readRecipes()) {
+    if (!(await isThere(docker, recipe.tag))) {
+      onProgress({ title: "Image of the lessons", detail: recipe.names[0] ?? recipe.name });
+      await ensure(address, rootfs, recipe);
+    }
+    const id = await docker("image", "inspect", "--format", "{{.Id}}", recipe.tag);
+    images.push({ recipe: recipe.name, id, names: recipe.names });
+  }
+  return images;
+}
+
+/** Writes each image as `<recipe>.tar` into a folder. */
+export async function saveCatalogue(
+  docker: DockerCommand,
+  images: readonly CatalogueImage[],
+  folder: string,
+): Promise<void> {
+  for (const { recipe, id } of images) {
+    // By its id: an archive without names brings none back where a student removed them.
+    await docker("save", "--output", join(folder, `${recipe}.tar`), id);
+  }
+}
