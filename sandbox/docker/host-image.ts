@@ -9,7 +9,11 @@ import { type DockerCommand, dockerCommand, output } from "./command.ts";
 import { ensureCatalogue, readRecipes, saveCatalogue } from "./image-catalogue.ts";
 import { nestedEngine } from "./nested-engine.ts";
 
-const anonymousVolume = (target: string) => ({ Type: "volume" as const, Source: "", Target: target });
+const anonymousVolume = (target: string) => ({
+  Type: "volume" as const,
+  Source: "",
+  Target: target,
+});
 
 const sources = fileURLToPath(new URL("../host-image/", import.meta.url));
 

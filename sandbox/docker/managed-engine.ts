@@ -68,6 +68,23 @@ function ensureSubordinateIds(): void {
   }
 }
 
+/**
+ * A killed engine takes its containerd along, whose process may stay as a zombie until somebody reaps it: the next
+ * engine would take it for alive and wait for it in vain.
+ */
+function forgetDeadContainerd(paths: ManagedEnginePaths): void {
+  const pidFile = join(paths.runDirectory, "exec", "containerd", "containerd.pid");
+  try {
+    const pid = readFileSync(pidFile, "utf8").trim();
+    const state = readFileSync(`/proc/${pid}/stat`, "utf8").match(/\) (\S)/)?.[1];
+    if (state === "Z") rmSync(pidFile, { force: true });
+  } catch (error) {
+    // No file, or no process: the engine knows what to do.
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== "ENOENT" && code !== "ESRCH") throw error;
+  }
+}
+
 function tail(file: string): string {
   return existsSync(file)
     ? readFileSync(file, "utf8").trimEnd().split("\n").slice(-8).join("\n")
@@ -102,6 +119,7 @@ export async function ensureManagedEngine(paths = managedEnginePaths): Promise<s
     // Left by a crash or a power cut: dockerd refuses to start over a pid file whose number lives on.
     rmSync(pidFileOf(paths), { force: true });
     rmSync(socketPath, { force: true });
+    forgetDeadContainerd(paths);
   }
   const logFile = join(paths.runDirectory, "engine.log");
   const log = openSync(logFile, "a", 0o600);
