@@ -11,6 +11,12 @@ export type IsolationRung =
   | "rootless" // a rootless engine
   | "privileged"; // one user on their own machine only
 
+/**
+ * Whether labs reach the world outside. `none`: their gateway answers in its stead. `nat`: they do, but never the
+ * machine that serves them, other labs, private networks or a cloud's metadata.
+ */
+export type Egress = "none" | "nat";
+
 /** What an engine is, in words for an operator. */
 export interface EngineDescription {
   /** Short name, for example `managed docker engine` or `docker engine at unix:///var/run/docker.sock`. */

@@ -1,12 +1,15 @@
 /** The one place that says which kind of engine there is; everything else sees `SandboxEngine`. */
 import { chooseEngine } from "./docker/choose.ts";
 import { dockerCommand } from "./docker/command.ts";
+import { DockerEngine } from "./docker/engine.ts";
 import { stopLabs, stopManagedEngine } from "./docker/managed-engine.ts";
-import type { ProgressListener, SandboxEngine } from "./index.ts";
+import type { Egress, ProgressListener, SandboxEngine } from "./index.ts";
 
 export interface OpenSandboxOptions {
   /** `managed`, or an address as `DOCKER_HOST` takes it. Without: the best that is there. */
   readonly engine?: string | undefined;
+  /** Of labs that are made from now on. Default `none`. */
+  readonly egress?: Egress | undefined;
   readonly onProgress?: ProgressListener;
 }
 
@@ -15,8 +18,10 @@ export interface OpenSandboxOptions {
  * image, which the first `up` builds; `prepare` on the result builds it now.
  * Throws `SandboxError` `engine-unreachable`.
  */
-export function openSandbox(options: OpenSandboxOptions = {}): Promise<SandboxEngine> {
-  return chooseEngine(options.engine, options.onProgress ?? (() => undefined));
+export async function openSandbox(options: OpenSandboxOptions = {}): Promise<SandboxEngine> {
+  const { engine, egress, onProgress = () => undefined } = options;
+  const { address, name } = await chooseEngine(engine, onProgress);
+  return new DockerEngine(address, name, egress);
 }
 
 /**

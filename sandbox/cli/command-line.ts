@@ -49,10 +49,20 @@ export function chosenEngine(option: string | undefined): string | undefined {
 }
 
 /** Opens the engine and has it ready for labs, with progress on stderr. */
-export async function openEngine(option: string | undefined): Promise<SandboxEngine> {
+export async function openEngine(
+  option: string | undefined,
+  egress = process.env["PATCHBAY_EGRESS"] ?? "none",
+): Promise<SandboxEngine> {
+  if (egress !== "none" && egress !== "nat") {
+    throw new UsageError(`Labs' egress is "none" or "nat", not "${egress}".`);
+  }
   const progress = progressLines();
   try {
-    const engine = await openSandbox({ engine: chosenEngine(option), onProgress: progress.step });
+    const engine = await openSandbox({
+      engine: chosenEngine(option),
+      egress,
+      onProgress: progress.step,
+    });
     await engine.prepare(progress.step);
     return engine;
   } finally {

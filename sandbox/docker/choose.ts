@@ -3,7 +3,6 @@ import { existsSync } from "node:fs";
 import { SandboxError } from "../errors.ts";
 import type { IsolationRung, ProgressListener } from "../index.ts";
 import { engineClient } from "./address.ts";
-import { DockerEngine } from "./engine.ts";
 import { isolationOf } from "./isolation.ts";
 import { ensureManagedEngine, managedEngineSocket } from "./managed-engine.ts";
 
@@ -46,13 +45,23 @@ const hasDockerd = (): boolean => {
   }
 };
 
-async function managed(onProgress: ProgressListener): Promise<DockerEngine> {
-  onProgress({ title: "Managed Docker engine" });
-  return new DockerEngine(`unix://${await ensureManagedEngine()}`, "managed engine");
+/** An engine that answers. */
+export interface ChosenEngine {
+  /** As `DOCKER_HOST` takes it. */
+  readonly address: string;
+  /** What an operator calls it. */
+  readonly name: string;
 }
 
+async function managed(onProgress: ProgressListener): Promise<ChosenEngine> {
+  onProgress({ title: "Managed Docker engine" });
+  return { address: `unix://${await ensureManagedEngine()}`, name: "managed engine" };
+}
+
+const existing = (address: string): ChosenEngine => ({ address, name: `engine at ${address}` });
+
 /**
- * Opens an engine. `wanted` is `managed`, an address, or nothing: then the best that is there, which
+ * Chooses an engine. `wanted` is `managed`, an address, or nothing: then the best that is there, which
  * is the managed engine where it runs; else the machine's own engine where that one keeps labs apart
  * from the machine; else the managed engine where it can be started; else the machine's own.
  * Throws `SandboxError` `engine-unreachable` with what to do.
@@ -60,11 +69,11 @@ async function managed(onProgress: ProgressListener): Promise<DockerEngine> {
 export async function chooseEngine(
   wanted: string | undefined,
   onProgress: ProgressListener,
-): Promise<DockerEngine> {
+): Promise<ChosenEngine> {
   if (wanted === MANAGED) return managed(onProgress);
   if (wanted !== undefined) {
     const reached = await reach(wanted);
-    if (reached.failure === undefined) return new DockerEngine(wanted, `engine at ${wanted}`);
+    if (reached.failure === undefined) return existing(wanted);
     throw new SandboxError(
       "engine-unreachable",
       `No engine answers at ${wanted}: ${reached.failure}. Start that engine, or choose another with --engine.`,
@@ -72,11 +81,10 @@ export async function chooseEngine(
   }
   if (existsSync(managedEngineSocket) && canManage()) return managed(onProgress);
   const address = defaultAddress();
-  const existing = await reach(address);
-  const own = () => new DockerEngine(address, `engine at ${address}`);
-  if (existing.failure === undefined && existing.isolation !== "privileged") return own();
+  const reached = await reach(address);
+  if (reached.failure === undefined && reached.isolation !== "privileged") return existing(address);
   if (canManage() && hasDockerd()) return managed(onProgress);
-  if (existing.failure === undefined) return own();
+  if (reached.failure === undefined) return existing(address);
   const advice =
     process.platform !== "linux"
       ? "Start Docker Desktop and run the command again."
@@ -85,6 +93,6 @@ export async function chooseEngine(
         : "Run the command with sudo, so that Patchbay can start an engine of its own, or start Docker and join its group: sudo usermod -aG docker $USER";
   throw new SandboxError(
     "engine-unreachable",
-    `No Docker engine answers at ${address} (${existing.failure}). ${advice}`,
+    `No Docker engine answers at ${address} (${reached.failure}). ${advice}`,
   );
 }

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import type Dockerode from "dockerode";
+import type { Egress } from "../index.ts";
 import type { Machine, Topology } from "../topologies/index.ts";
 
 /** What never changes of a lab's container. Its name says whose it is, since an engine can rename. */
@@ -11,6 +12,7 @@ export const labels = {
   /** Position among the lab's machines, hosts first. */
   number: "patchbay.number",
   kind: "patchbay.kind",
+  egress: "patchbay.egress",
 } as const;
 
 /**
@@ -38,8 +40,12 @@ export const kindOf = (container: Dockerode.ContainerInfo): "host" | "neighbour"
   container.Labels[labels.kind] === "neighbour" ? "neighbour" : "host";
 
 /** Equal for topologies whose labs differ in nothing but the name. */
-export function shapeOf({ networks, hosts, neighbours }: Topology, image: string): string {
-  const text = JSON.stringify([networks, hosts, neighbours, image]);
+export function shapeOf(
+  { networks, hosts, neighbours }: Topology,
+  image: string,
+  egress: Egress,
+): string {
+  const text = JSON.stringify([networks, hosts, neighbours, image, egress]);
   return createHash("sha256").update(text).digest("hex").slice(0, 12);
 }
 

@@ -4,6 +4,7 @@ import type Dockerode from "dockerode";
 import { didYouMean } from "../did-you-mean.ts";
 import { SandboxError } from "../errors.ts";
 import type {
+  Egress,
   EngineDescription,
   Lab,
   LabRequest,
@@ -16,7 +17,7 @@ import { type Machine, type Topology, topologies } from "../topologies/index.ts"
 import { engineClient } from "./address.ts";
 import { dockerCommand } from "./command.ts";
 import { containerName, type Holder, labels, shapeOf } from "./containers.ts";
-import { ensureHostImage } from "./host-image.ts";
+import { chosenRelease, courseRelease, ensureHostImage } from "./host-image.ts";
 import { isolationMeanings, isolationOf } from "./isolation.ts";
 import { DockerLab } from "./lab.ts";
 import type { DockerLabHost, HostContext } from "./lab-host.ts";
@@ -77,14 +78,16 @@ export class DockerEngine implements SandboxEngine {
   readonly #docker: Dockerode;
   readonly #address: string;
   readonly #name: string;
+  readonly #egress: Egress;
   readonly #context: HostContext;
   readonly #closing = new AbortController();
   #image: Promise<string> | undefined;
   #session: Promise<{ readonly hand: HandSession; readonly steward: string }> | undefined;
 
   /** `address` as `DOCKER_HOST` takes it; `name` is what an operator calls this engine. */
-  constructor(address: string, name: string) {
+  constructor(address: string, name: string, egress: Egress = "none") {
     this.#address = address;
+    this.#egress = egress;
     this.#name = name;
     this.#docker = engineClient(address);
     this.#context = {
@@ -194,7 +197,7 @@ export class DockerEngine implements SandboxEngine {
     if (topology === undefined) {
       throw new SandboxError("topology-not-found", `There is no lab "${topologyName}".`);
     }
-    const shape = shapeOf(topology, await this.#hostImage());
+    const shape = shapeOf(topology, await this.#hostImage(), this.#egress);
     const waiting = await this.#warm(shape);
     const { hand } = await this.#handSession();
     for (const lab of waiting.slice(count)) {
@@ -214,7 +217,9 @@ export class DockerEngine implements SandboxEngine {
   async sweep(minimumAgeMs = HALF_MADE_AGE_MS): Promise<readonly string[]> {
     const labs = await this.#all();
     const image = await this.#hostImage();
-    const current = new Set(Object.values(topologies).map((topology) => shapeOf(topology, image)));
+    const current = new Set(
+      Object.values(topologies).map((topology) => shapeOf(topology, image, this.#egress)),
+    );
     const claimed = new Set(await this.#claims(minimumAgeMs));
     const old = (createdAtMs: number) => Date.now() - createdAtMs > minimumAgeMs;
     const orphans = labs.filter(
@@ -238,11 +243,17 @@ export class DockerEngine implements SandboxEngine {
   }
 
   #hostImage(onProgress?: ProgressListener): Promise<string> {
-    this.#image ??= ensureHostImage(this.#address, onProgress).catch((error) => {
+    this.#image ??= ensureHostImage(this.#address, chosenRelease(), onProgress).catch((error) => {
       this.#image = undefined;
       throw error;
     });
     return this.#image;
+  }
+
+  /** The hand's image does not depend on what labs are made of. */
+  #stewardImage(): Promise<string> {
+    if (chosenRelease() === courseRelease) return this.#hostImage();
+    return ensureHostImage(this.#address, courseRelease);
   }
 
   /** One session per process, opened again where it was lost. */
@@ -261,7 +272,7 @@ export class DockerEngine implements SandboxEngine {
 
   async #openHand(): Promise<{ readonly hand: HandSession; readonly steward: string }> {
     const docker = dockerCommand(this.#address);
-    const { container, started } = await ensureSteward(docker, await this.#hostImage());
+    const { container, started } = await ensureSteward(docker, await this.#stewardImage());
     const hand = new HandSession(this.#address, container);
     const abandon = () => hand.abandon();
     this.#docker
@@ -333,7 +344,7 @@ export class DockerEngine implements SandboxEngine {
     topology: Topology,
     request: Pick<LabRequest, "onProgress" | "signal">,
   ): Promise<Lab> {
-    const shape = shapeOf(topology, await this.#hostImage(request.onProgress));
+    const shape = shapeOf(topology, await this.#hostImage(request.onProgress), this.#egress);
     for (const { key } of await this.#warm(shape)) {
       const { hand } = await this.#handSession();
       if (!(await hand.ask("claim", 0, { key }))) continue;
@@ -405,10 +416,11 @@ export class DockerEngine implements SandboxEngine {
         Hostname: machine.name,
         Labels: {
           [labels.key]: key,
-          [labels.shape]: shapeOf(topology, image),
+          [labels.shape]: shapeOf(topology, image, this.#egress),
           [labels.machine]: machine.name,
           [labels.number]: String(number),
           [labels.kind]: kind,
+          [labels.egress]: this.#egress,
         },
         ...(kind === "host" ? hostOptions(processors) : neighbourOptions),
       });

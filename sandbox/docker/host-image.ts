@@ -3,6 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { SandboxError } from "../errors.ts";
 import type { ProgressListener } from "../index.ts";
 import { engineClient } from "./address.ts";
 import { type DockerCommand, dockerCommand, output } from "./command.ts";
@@ -26,13 +27,28 @@ function hashOf(files: readonly string[]): string {
   return hash.digest("hex").slice(0, 12);
 }
 
-/** `deb` lines for Debian 13 from the mirror that this machine's apt uses for Debian. */
-async function trixieSources(): Promise<string[]> {
+/** Debian releases whose engine a lab can have: 20.10, 26.1 and the newest one. */
+export const releases = ["bookworm", "trixie", "testing"] as const;
+export type Release = (typeof releases)[number];
+/** The one of the course; the trusted sidecar is always made of it. */
+export const courseRelease: Release = "trixie";
+
+/** The release that labs of this process are made of: `PATCHBAY_LAB_DEBIAN`. */
+export function chosenRelease(): Release {
+  const wanted = process.env["PATCHBAY_LAB_DEBIAN"] ?? courseRelease;
+  const found = releases.find((release) => release === wanted);
+  if (found !== undefined) return found;
+  const message = `PATCHBAY_LAB_DEBIAN is "${wanted}". Set it to one of: ${releases.join(", ")}.`;
+  throw new SandboxError("lab-start-failed", message);
+}
+
+/** `deb` lines for a release from the mirror that this machine's apt uses for Debian. */
+async function sourcesOf(release: Release): Promise<string[]> {
   const format = "$(SITE) $(RELEASE)";
   const lines = await output("apt-get", ["indextargets", "--format", format]);
   const debian = lines.match(/^(\S+\/debian) \S+$/m)?.[1];
   // Without a line, mmdebstrap takes Debian's own default mirror.
-  return debian === undefined ? [] : [`deb ${debian} trixie main`];
+  return debian === undefined ? [] : [`deb ${debian} ${release} main`];
 }
 
 /** Whether this machine makes root filesystems itself; else a container of Debian's image does. */
@@ -44,30 +60,47 @@ async function canBootstrap(): Promise<boolean> {
   );
 }
 
+function packagesOf(release: Release): string[] {
+  return readFileSync(join(sources, "packages.txt"), "utf8")
+    .split("\n")
+    .filter((line) => line !== "" && !line.startsWith("#"))
+    .flatMap((line) => {
+      const [name = "", condition = ""] = line.split(" ");
+      const only = condition.replace(/[[\]]/g, "");
+      if (only === "") return [name];
+      return (only.startsWith("!") ? only.slice(1) !== release : only === release) ? [name] : [];
+    });
+}
+
 /** The lab host's packages, as one layer: rebuilt only when their list changes. */
-async function ensureRootfs(docker: DockerCommand, onProgress: ProgressListener): Promise<string> {
-  const tag = `patchbay/rootfs:${hashOf(["packages.txt"])}`;
+async function ensureRootfs(
+  docker: DockerCommand,
+  release: Release,
+  onProgress: ProgressListener,
+): Promise<string> {
+  const tag = `patchbay/rootfs:${release}-${hashOf(["packages.txt"])}`;
   if ((await docker("image", "ls", "--quiet", tag)) !== "") return tag;
   onProgress({ title: "Debian packages of the lab host", detail: "about a minute" });
   if (!(await canBootstrap())) {
     const file = join(sources, "debian.Dockerfile");
-    await docker("build", "--quiet", "--tag", tag, "--file", file, sources);
+    const packages = `PACKAGES=${packagesOf(release).join(" ")}`;
+    const options = ["--build-arg", packages, "--build-arg", `RELEASE=${release}`];
+    await docker("build", "--quiet", "--tag", tag, ...options, "--file", file, sources);
     return tag;
   }
-  const packages = readFileSync(join(sources, "packages.txt"), "utf8")
-    .split("\n")
-    .filter((line) => line !== "" && !line.startsWith("#"));
   const folder = mkdtempSync(join(tmpdir(), "patchbay-rootfs-"));
   try {
     const tar = join(folder, "rootfs.tar");
     await output("mmdebstrap", [
       "--variant=minbase",
-      `--include=${packages.join(",")}`,
+      `--include=${packagesOf(release).join(",")}`,
       '--aptopt=Apt::Install-Recommends "false"',
+      // A mirror that stands still serves lists of testing that are out of date; signatures are checked.
+      ...(release === "testing" ? ['--aptopt=Acquire::Check-Valid-Until "false"'] : []),
       ...["doc", "man", "locale"].map((name) => `--dpkgopt=path-exclude=/usr/share/${name}/*`),
-      "trixie",
+      release,
       tar,
-      ...(await trixieSources()),
+      ...(await sourcesOf(release)),
     ]);
     await docker("import", tar, tag);
   } finally {
@@ -82,6 +115,7 @@ async function ensureRootfs(docker: DockerCommand, onProgress: ProgressListener)
  */
 export async function ensureHostImage(
   address: string,
+  release: Release = courseRelease,
   onProgress: ProgressListener = () => undefined,
 ): Promise<string> {
   const docker = dockerCommand(address);
@@ -90,13 +124,15 @@ export async function ensureHostImage(
   const content = createHash("sha256")
     .update(`${hashOf(files)} ${recipes}`)
     .digest("hex");
-  const tag = `patchbay/lab-host:${content.slice(0, 12)}`;
+  const tag = `patchbay/lab-host:${release}-${content.slice(0, 12)}`;
   if ((await docker("image", "ls", "--quiet", tag)) !== "") return tag;
-  const rootfs = await ensureRootfs(docker, onProgress);
-  const images = await ensureCatalogue(address, rootfs, onProgress);
+  const rootfs = await ensureRootfs(docker, release, onProgress);
+  // Images are the same in labs of every release.
+  const builder = await ensureRootfs(docker, courseRelease, onProgress);
+  const images = await ensureCatalogue(address, builder, onProgress);
   onProgress({ title: "Lab host image" });
   const base = await docker("build", "--quiet", "--build-arg", `ROOTFS=${rootfs}`, sources);
-  const { id: builder } = await engineClient(address).createContainer({
+  const { id: storeBuilder } = await engineClient(address).createContainer({
     Image: base,
     Entrypoint: ["/usr/lib/patchbay/build-store"],
     HostConfig: {
@@ -110,20 +146,24 @@ export async function ensureHostImage(
     await saveCatalogue(docker, images, folder);
     const index = images.map(({ recipe, id, names }) => [recipe, { id, names }]);
     writeFileSync(join(folder, "index.json"), JSON.stringify(Object.fromEntries(index)));
-    await docker("cp", `${folder}/.`, `${builder}:/usr/share/patchbay/images`);
-    await docker("start", "--attach", builder);
+    await docker("cp", `${folder}/.`, `${storeBuilder}:/usr/share/patchbay/images`);
+    await docker("start", "--attach", storeBuilder);
     const entrypoint = 'ENTRYPOINT ["/usr/bin/tini", "--", "/usr/lib/patchbay/lab-init"]';
-    await docker("commit", "--change", entrypoint, builder, tag);
+    await docker("commit", "--change", entrypoint, storeBuilder, tag);
   } finally {
     rmSync(folder, { recursive: true, force: true });
-    await docker("rm", "--force", "--volumes", builder);
+    await docker("rm", "--force", "--volumes", storeBuilder);
   }
-  await removeOld(docker, [tag, rootfs]);
+  await removeOld(docker, release, [tag, rootfs]);
   return tag;
 }
 
 /** Lab hosts of older versions that no lab is made of any more. */
-async function removeOld(docker: DockerCommand, current: readonly string[]): Promise<void> {
+async function removeOld(
+  docker: DockerCommand,
+  release: Release,
+  current: readonly string[],
+): Promise<void> {
   const format = "{{.Repository}}:{{.Tag}}";
   const filters = ["lab-host", "rootfs"].flatMap((name) => [
     "--filter",
@@ -131,6 +171,7 @@ async function removeOld(docker: DockerCommand, current: readonly string[]): Pro
   ]);
   const tags = (await docker("image", "ls", "--format", format, ...filters)).split("\n");
   const used = new Set((await docker("ps", "--all", "--format", "{{.Image}}")).split("\n"));
-  const old = tags.filter((each) => each !== "" && !current.includes(each) && !used.has(each));
+  const ofRelease = tags.filter((each) => each.split(":")[1]?.startsWith(`${release}-`));
+  const old = ofRelease.filter((each) => !current.includes(each) && !used.has(each));
   if (old.length > 0) await docker("image", "rm", ...old);
 }

@@ -6,6 +6,7 @@ import { abortable } from "../abortable.ts";
 import { SandboxError } from "../errors.ts";
 import type {
   CapturedOutput,
+  Egress,
   ExecOptions,
   InnerEngine,
   InnerEngineRequest,
@@ -75,6 +76,7 @@ export class DockerLabHost implements LabHost {
   readonly labId: string;
   readonly name: string;
   readonly kind: "host" | "neighbour";
+  readonly #egress: Egress;
   readonly #containerId: string;
   readonly #context: HostContext;
   #init: Promise<number> | undefined;
@@ -84,6 +86,7 @@ export class DockerLabHost implements LabHost {
       readonly labId: string;
       readonly name: string;
       readonly kind: "host" | "neighbour";
+      readonly egress: Egress;
       /** Its id. */
       readonly container: string;
     },
@@ -92,6 +95,7 @@ export class DockerLabHost implements LabHost {
     this.labId = place.labId;
     this.name = place.name;
     this.kind = place.kind;
+    this.#egress = place.egress;
     this.#containerId = place.container;
     this.#context = context;
   }
@@ -250,7 +254,8 @@ export class DockerLabHost implements LabHost {
   async prepare(key: string, topology: Topology): Promise<void> {
     const { networks, machines } = wiring(topology);
     const host = machines.find(({ name }) => name === this.name);
-    const request = { key, networks, machines, host, diskBytes: DISK_BYTES };
+    const egress = this.#egress;
+    const request = { key, networks, machines, host, egress, diskBytes: DISK_BYTES };
     await this.#ask(this.kind === "host" ? "prepare" : "wire", request, PREPARE_TIMEOUT_MS);
   }
 }

@@ -49,6 +49,7 @@ export class DockerLab implements Lab {
             labId: this.id,
             name: container.Labels[labels.machine] ?? "",
             kind: kindOf(container),
+            egress: container.Labels[labels.egress] === "nat" ? "nat" : "none",
             container: container.Id,
           },
           context,

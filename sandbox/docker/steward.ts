@@ -28,6 +28,8 @@ function start(docker: DockerCommand, image: string): Promise<string> {
     // Disks of labs, and the loop devices that they are mounted from.
     ...["--volume", "patchbay-disks:/disks", "--volume", "/dev:/machine-dev"],
     ...["--device-cgroup-rule", "b 7:* rw", "--device-cgroup-rule", "c 10:237 rw"],
+    // The tunnel through which labs with a way out reach the world.
+    ...["--device-cgroup-rule", "c 10:200 rw"],
     ...["--entrypoint", "sleep", image, "infinity"],
   );
 }

@@ -20,6 +20,7 @@ Usage: npm start -- [options]
   --host NAME            address to listen on; default 127.0.0.1
   --engine managed|unix:///…|tcp://…
                          the engine that labs run on; default: the best that is there
+  --egress none|nat      whether labs reach the world outside; default none
   --public-url URL       address that a proxy before the server has
   --max-labs N           labs that may run at once; default by the machine's memory
   --warm N               labs that wait ready for whoever comes next; default 1
@@ -40,6 +41,7 @@ await runCommandLine(usage, async (args, signal) => {
       port: { type: "string", default: "4321" },
       host: { type: "string", default: "127.0.0.1" },
       engine: { type: "string" },
+      egress: { type: "string" },
       "public-url": { type: "string" },
       "max-labs": { type: "string" },
       warm: { type: "string", default: "1" },
@@ -54,7 +56,7 @@ await runCommandLine(usage, async (args, signal) => {
   if (publicUrl === null) throw new UsageError(`--public-url ${values["public-url"]} is no URL.`);
   const wanted = values.engine ?? process.env["PATCHBAY_ENGINE"];
   rememberEngine(wanted);
-  await using engine = await openEngine(chosenEngine(wanted));
+  await using engine = await openEngine(chosenEngine(wanted), values.egress);
   const { name, version, isolation, isolationMeaning } = await engine.describe();
   process.stderr.write(
     `  Engine: ${name}, ${version}. Isolation: ${isolation}. ${isolationMeaning}\n`,

@@ -40,6 +40,22 @@ const subjects: readonly Subject[] = [
     },
     close: async () => plain[Symbol.asyncDispose](),
   },
+  {
+    name: "an engine on another machine, over TLS",
+    isolation: "privileged",
+    open: async () => {
+      plain = await startPlainEngine({ tls: true });
+      process.env["DOCKER_TLS_VERIFY"] = "1";
+      process.env["DOCKER_CERT_PATH"] = plain.certificates;
+      return { engine: plain.address, address: plain.address };
+    },
+    close: async () => {
+      await plain[Symbol.asyncDispose]();
+      for (const name of ["DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"]) {
+        delete process.env[name];
+      }
+    },
+  },
 ];
 
 describe.each(subjects)("$name", (subject) => {

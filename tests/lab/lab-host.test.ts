@@ -1,7 +1,10 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { chosenRelease } from "../../sandbox/docker/host-image.ts";
 import type { Lab, PingProbe, SandboxEngine, TrustedHand } from "../../sandbox/index.ts";
 import { openSandbox } from "../../sandbox/open.ts";
 
+/** Debian 12 has no second version of compose, and no buildx. */
+const hasCompose = chosenRelease() !== "bookworm";
 let engine: SandboxEngine;
 let running: Lab;
 let hand: TrustedHand;
@@ -67,7 +70,8 @@ test("shows by a nonce whether one network reaches the other", async () => {
   const isolated = { sent: 8, arrived: 0, answeredByTarget: 0, received: 0 };
   expect(await hand.ping(probe)).toMatchObject(isolated);
 
-  await lab("iptables -I DOCKER-USER -j ACCEPT");
+  // Engines from 28 on drop there what is routed to a container's address.
+  await lab("iptables -I DOCKER-USER -j ACCEPT; iptables -t raw -F PREROUTING");
   const reached = { sent: 8, arrived: 8, answeredByTarget: 8, received: 8 };
   expect(await hand.ping(probe)).toMatchObject(reached);
 
@@ -102,8 +106,10 @@ test("has every tool that the lessons type", async () => {
   expect(
     await lab(`for tool in ${tools}; do command -v $tool >/dev/null || echo $tool; done`),
   ).toBe("");
-  expect(await lab("docker compose version")).toMatch(/v?2\.\d+/);
-  expect(await lab("docker buildx version")).toContain("buildx");
+  if (hasCompose) {
+    expect(await lab("docker compose version")).toMatch(/v?2\.\d+/);
+    expect(await lab("docker buildx version")).toContain("buildx");
+  }
   for (const tool of ["docker", "ip"]) {
     // As a Tab after the word would load it.
     const load = `_comp_load ${tool} || _completion_loader ${tool}; complete -p ${tool}`;
@@ -122,7 +128,7 @@ test("sees packets with tcpdump, and names with the embedded DNS", async () => {
   expect(await lab(script)).toContain("10.77.0.11 > 8.8.8.8: ICMP echo request");
 });
 
-test("brings up a compose project", async () => {
+test.skipIf(!hasCompose)("brings up a compose project", async () => {
   const file = "services: {web: {image: nginx, ports: ['8081:80']}}";
   await lab(`mkdir -p /root/site && cd /root/site && echo "${file}" >compose.yaml`);
   expect(await lab("cd /root/site && docker compose up -d --wait")).toContain("Started");

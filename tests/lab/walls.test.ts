@@ -1,5 +1,5 @@
 /** Root in a lab attacks the machine and a neighbour's lab. Each attack is bounded; the neighbour must go on. */
-import { execFileSync, spawn } from "node:child_process";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { readdirSync, readFileSync, statfsSync } from "node:fs";
 import { createServer } from "node:net";
 import os from "node:os";
@@ -235,4 +235,72 @@ test("a fork bomb leaves a neighbour its share", async () => {
   expect(await bomb).toBeLessThan(2000);
   // Of two processors one lab may take one and a half.
   expect(meanwhile / quiet).toBeLessThan(12);
+}, 60_000);
+
+test("a way out leads to the world, and not to the machine, private networks or metadata", async () => {
+  const ip = (...args: readonly string[]) => execFileSync("ip", args, { stdio: "pipe" });
+  // A world of its own: a network namespace with a public address, and a page.
+  ip("netns", "add", "pb-world");
+  const world = spawn(
+    "ip",
+    [
+      "netns",
+      "exec",
+      "pb-world",
+      "python3",
+      "-m",
+      "http.server",
+      "8000",
+      "--directory",
+      "/proc/sys/net",
+    ],
+    { stdio: "ignore" },
+  );
+  const server = createServer((socket) => socket.end());
+  const out = await openSandbox({ engine: "managed", egress: "nat" });
+  try {
+    ip("link", "add", "pb-world0", "type", "veth", "peer", "name", "eth0", "netns", "pb-world");
+    ip("addr", "add", "198.51.100.1/30", "dev", "pb-world0");
+    ip("link", "set", "pb-world0", "up");
+    for (const args of [
+      ["addr", "add", "198.51.100.2/30", "dev", "eth0"],
+      ["addr", "add", "10.99.99.1/32", "dev", "lo"],
+      ["addr", "add", "169.254.169.254/32", "dev", "lo"],
+      ["link", "set", "eth0", "up"],
+      ["link", "set", "lo", "up"],
+    ]) {
+      ip("-n", "pb-world", ...args);
+    }
+    // The machine itself reaches these, so that only the rules keep a lab from them.
+    ip("route", "add", "10.99.99.1", "via", "198.51.100.2");
+    ip("route", "add", "169.254.169.254", "via", "198.51.100.2");
+    await new Promise<void>((resolve) => server.listen(8000, "0.0.0.0", resolve));
+    const open = await out.up({ topology: "iptables", name: "walls-out" });
+    const curl = (address: string) => `curl -s -o /dev/null -m 3 -w '%{http_code}' ${address}:8000`;
+    await expect.poll(() => sh(open, curl("198.51.100.2")), { timeout: 10_000 }).toBe("200");
+    const inside =
+      "docker run --rm busybox wget -q -T 3 -O /dev/null 198.51.100.2:8000 && echo got";
+    expect(await sh(open, inside)).toBe("got");
+    // Without a way out nothing of the world is there.
+    expect(await sh(lab, curl("198.51.100.2"))).toBe("000");
+    const own = Object.values(os.networkInterfaces()).flatMap((all) => all ?? []);
+    const machine = own
+      .filter(({ family, internal }) => family === "IPv4" && !internal)
+      .map((each) => each.address);
+    expect(machine).toContain("198.51.100.1");
+    for (const address of [...machine, "10.99.99.1", "169.254.169.254", "10.78.0.1", "10.77.0.1"]) {
+      expect([address, await sh(open, curl(address))]).toEqual([address, "000"]);
+    }
+    expect(
+      await sh(open, "getent hosts host1 && ping -c1 -W1 10.77.0.1 | grep -c ' 0% packet loss'"),
+    ).toMatch(/10\.77\.0\.11 .*\n1$/);
+    await out.down("walls-out");
+  } finally {
+    server.close();
+    world.kill();
+    ip("link", "del", "pb-world0");
+    ip("netns", "del", "pb-world");
+    await out[Symbol.asyncDispose]();
+  }
+  expect(spawnSync("pgrep", ["-f", "[p]asta(.avx2)? --foreground"]).status).toBe(1);
 }, 60_000);

@@ -19,10 +19,15 @@ c1=$(docker inspect -f '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}
 c2=$(docker inspect -f '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' c2)
 `;
 
+/** Engines from 28 on drop in the raw table what is routed to a container's address; older ones have no rule there. */
+const raw = `
+iptables -t raw -F PREROUTING
+`;
+
 const answer = (name: string, title: string, script: string): Answer => ({
   name,
   title,
-  script: `set -e${start}${names}${script}`,
+  script: `set -e${start}${names}${raw}${script}`,
 });
 
 export const solutions: readonly Answer[] = [

@@ -6,7 +6,8 @@ import time
 from disks import FOLDER, open_disk, orphan_disks
 from kernel import detached_mount, place
 from limits import limit_lab
-from wires import answer_names, held, lay, plug, unlink
+from processes import in_child
+from wires import answer_names, close_ways, held, lay, open_world, plug, runs, unlink
 
 CLAIMS = f"{FOLDER}/claims"
 
@@ -46,16 +47,16 @@ def is_prepared(init):
 
 
 def wire(request):
-    """Gives one machine of a lab its wires. Idempotent, in a child: it ends in other namespaces."""
-    lay(request["key"], request["networks"])
-    child = os.fork()
-    if child == 0:
-        try:
-            answer_names(request["key"], request["networks"], request["machines"])
-            os._exit(0)
-        finally:
-            os._exit(1)
-    os.waitpid(child, 0)
+    """Gives one machine of a lab its wires. Idempotent. Ends in the machine's network namespace."""
+    key, networks, egress = request["key"], request["networks"], request["egress"]
+    lay(key, networks, egress)
+    if egress == "nat":
+        open_world(key)
+
+    def names():
+        answer_names(key, networks, request["machines"], egress)
+
+    in_child(names)
     plug(request["key"], request["host"], request["init"])
     return {}
 
@@ -116,6 +117,10 @@ def claims(request):
 
 def sweep(request):
     """Removes wires and disks of labs that are gone; resolves with what it removed."""
+    # The machine may have other addresses by now.
+    for key in held():
+        if runs(key, "uplink"):
+            in_child(lambda key=key: close_ways(key))
     removed = []
     age = request["minimumAgeMs"] / 1000
     for key in held() - set(request["keys"]):
