@@ -31,7 +31,7 @@ let page: Page;
 const complaints: string[] = [];
 
 async function npmStart(port: string): Promise<void> {
-  server = spawn("node", [script("start.mjs"), "--port", port], { env });
+  server = spawn("node", [script("start.mjs"), "--port", port, "--max-labs", "1"], { env });
   let printed = "";
   const collect = (chunk: Buffer) => {
     printed += chunk;
@@ -162,6 +162,22 @@ test("runs the rule, presses Check, and sees it pass", async () => {
   expect(await check()).toBe("passed");
   expect(await page.getByTestId("check-verdict").textContent()).toContain("Solved");
   expect(await page.locator('[data-testid="check-result"][data-status="passed"]').count()).toBe(6);
+});
+
+test("a second student waits in line, and is told the place", async () => {
+  const other = await browser.newContext({ viewport: { width: 1360, height: 860 } });
+  const visitor = await other.newPage();
+  await visitor.goto(`${url}iptables/`);
+  await visitor.getByTestId("start-lab").click();
+  await visitor.waitForSelector("pb-lab[data-state=waiting]");
+  const waiting = visitor.getByTestId("lab-waiting");
+  expect(await waiting.textContent()).toMatch(/You are number\s+1\s+in line/);
+  await visitor.evaluate(axe);
+  expect((await visitor.evaluate(() => window.axe.run())).violations).toEqual([]);
+  if (process.env["PATCHBAY_SCREENSHOTS"]) {
+    await visitor.screenshot({ path: join(process.env["PATCHBAY_SCREENSHOTS"], "waiting.png") });
+  }
+  await other.close();
 });
 
 test("reloads, and the shell is still there", async () => {

@@ -6,15 +6,10 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { WebSocket } from "ws";
 import { managedEnginePaths } from "../../sandbox/docker/managed-engine.ts";
 import type { SandboxEngine } from "../../sandbox/index.ts";
 import { openSandbox } from "../../sandbox/open.ts";
-import {
-  decodeServerMessage,
-  encodeClientMessage,
-  terminalSubprotocol,
-} from "../../src/terminal/protocol.ts";
+import { CourseClient } from "../fixtures/course-client.ts";
 
 const main = fileURLToPath(new URL("../../src/server/main.ts", import.meta.url));
 const enginePid = () =>
@@ -22,7 +17,7 @@ const enginePid = () =>
 let stateDir: string;
 let server: ChildProcess | undefined;
 let url = "";
-let cookie = "";
+const student = new CourseClient(() => url);
 let engine: SandboxEngine;
 
 async function startServer(port = "0"): Promise<void> {
@@ -46,49 +41,12 @@ async function killServer(): Promise<void> {
   await ended;
 }
 
-async function ask(method: string, path: string, body?: object) {
-  const response = await fetch(new URL(path, url), {
-    method,
-    headers: { cookie, origin: new URL(url).origin, "content-type": "application/json" },
-    ...(body && { body: JSON.stringify(body) }),
-  });
-  const text = await response.text();
-  return { status: response.status, body: text === "" ? undefined : JSON.parse(text) };
-}
-
-async function runningLab(): Promise<string> {
-  const { body } = await ask("POST", "/api/labs", { lab: "iptables" });
-  const state = async () => (await ask("GET", `/api/labs/${body.id}`)).body.state;
-  await expect.poll(state, { timeout: 30_000 }).toBe("running");
-  return body.id;
-}
-
-function terminal(path: string) {
-  const headers = { cookie, origin: new URL(url).origin };
-  const socket = new WebSocket(new URL(path, url.replace(/^http/, "ws")), terminalSubprotocol, {
-    headers,
-  });
-  let shown = "";
-  socket.on("error", () => undefined);
-  socket.on("message", (data: Buffer) => {
-    const message = decodeServerMessage(data);
-    if ("bytes" in message) shown += Buffer.from(message.bytes).toString();
-  });
-  return {
-    type: (text: string) =>
-      socket.send(encodeClientMessage({ type: "input", bytes: Buffer.from(text) })),
-    shows: (text: string) => expect.poll(() => shown, { timeout: 15_000 }).toContain(text),
-    close: () => socket.close(),
-  };
-}
-
 beforeAll(async () => {
   stateDir = mkdtempSync(join(tmpdir(), "pb-"));
   engine = await openSandbox({ engine: "managed" });
   await engine.prepare();
   await startServer();
-  const response = await fetch(url);
-  cookie = response.headers.get("set-cookie")?.split(";")[0] ?? "";
+  await student.visit();
 }, 400_000);
 
 afterAll(async () => {
@@ -101,17 +59,15 @@ afterAll(async () => {
 }, 60_000);
 
 test("a killed server leaves shell, screen and background jobs, and the next one finds them", async () => {
-  const lab = await runningLab();
-  const path = `/api/labs/${lab}/terminals`;
-  const { body: opened } = await ask("POST", path, { columns: 80, rows: 24 });
-  const before = terminal(`${path}/${opened.id}/socket`);
+  const lab = await student.runningLab();
+  const before = await student.openTerminal(lab);
   await before.shows("root@host1");
   before.type("kept=over-$((6*7)); sleep 9753 & echo on-$kept\r");
   await before.shows("on-over-42");
   await killServer();
   await startServer(new URL(url).port);
-  expect((await ask("GET", `/api/labs/${lab}`)).body.state).toBe("running");
-  const after = terminal(`${path}/${opened.id}/socket`);
+  expect((await student.ask("GET", `/api/labs/${lab}`)).body.state).toBe("running");
+  const after = student.attach(lab, before.id);
   await after.shows("on-over-42");
   after.type("echo again-$kept; jobs\r");
   await after.shows("again-over-42");
@@ -121,13 +77,13 @@ test("a killed server leaves shell, screen and background jobs, and the next one
 
 test("a server killed while a lab starts hands out no half-made one", async () => {
   for (const { id } of await engine.list()) await engine.down(id);
-  const { body } = await ask("POST", "/api/labs", { lab: "overlay" });
+  const { body } = await student.ask("POST", "/api/labs", { lab: "overlay" });
   expect(body.state).toBe("starting");
   await sleep(150);
   await killServer();
   await startServer(new URL(url).port);
-  const again = (await ask("POST", "/api/labs", { lab: "overlay" })).body;
-  const state = async () => (await ask("GET", `/api/labs/${again.id}`)).body.state;
+  const again = (await student.ask("POST", "/api/labs", { lab: "overlay" })).body;
+  const state = async () => (await student.ask("GET", `/api/labs/${again.id}`)).body.state;
   await expect.poll(state, { timeout: 30_000 }).toBe("running");
   const lab = await engine.find(again.id);
   expect(lab.hosts.map(({ name }) => name)).toEqual(["host1", "host2"]);

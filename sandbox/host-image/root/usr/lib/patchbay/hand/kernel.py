@@ -8,7 +8,7 @@ import subprocess
 LIBC = ctypes.CDLL(None, use_errno=True)
 # Numbers since Linux 5.x are the same on every architecture.
 SYS_MOVE_MOUNT, SYS_FSOPEN, SYS_FSCONFIG, SYS_FSMOUNT, SYS_OPENAT2 = 429, 430, 431, 432, 437
-FSCONFIG_SET_STRING, FSCONFIG_CMD_CREATE = 1, 6
+FSCONFIG_SET_FLAG, FSCONFIG_SET_STRING, FSCONFIG_CMD_CREATE = 0, 1, 6
 MOVE_MOUNT_F_EMPTY_PATH, MOUNT_ATTR_NODEV, AT_FDCWD = 4, 4, -100
 RESOLVE_NO_MAGICLINKS, RESOLVE_IN_ROOT = 0x02, 0x10  # openat2(2)
 
@@ -28,11 +28,13 @@ def call(name, number, *arguments):
     return result
 
 
-def detached_mount(kind, source=None, attributes=0):
+def detached_mount(kind, source=None, attributes=0, flags=()):
     """A mount of a new file system that is nowhere yet; `place` puts it somewhere."""
     context = call("fsopen", SYS_FSOPEN, kind, 0)
     if source is not None:
         call("fsconfig", SYS_FSCONFIG, context, FSCONFIG_SET_STRING, b"source", source.encode(), 0)
+    for flag in flags:
+        call("fsconfig", SYS_FSCONFIG, context, FSCONFIG_SET_FLAG, flag, None, 0)
     call("fsconfig", SYS_FSCONFIG, context, FSCONFIG_CMD_CREATE, None, None, 0)
     mount = call("fsmount", SYS_FSMOUNT, context, 0, attributes)
     os.close(context)
