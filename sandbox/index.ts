@@ -134,7 +134,11 @@ export interface InnerEngine {
 export type NamespaceRef =
   | { readonly kind: "host" }
   /** A process id as the *lab host* counts it, as its engine reports for a container. */
-  | { readonly kind: "pid"; readonly pid: number };
+  | { readonly kind: "pid"; readonly pid: number }
+  /** As `ip netns list` on the lab host shows it. */
+  | { readonly kind: "named"; readonly name: string }
+  /** The gateway of the lab's networks: outside of every host. */
+  | { readonly kind: "outside" };
 
 /** What the kernel says about one network namespace; JSON of `ip -j -d`, untouched. */
 export interface NamespaceSnapshot {
@@ -148,6 +152,14 @@ export interface NamespaceSnapshot {
   readonly routes: readonly Record<string, unknown>[];
   /** `ip -j rule`. */
   readonly rules: readonly Record<string, unknown>[];
+  /** Inode of the namespace that a link's `link_netnsid` means, as far as it was looked at too. */
+  readonly peers: Readonly<Record<string, number>>;
+  /** `ip -j neigh`. */
+  readonly neighbours: readonly Record<string, unknown>[];
+  /** `bridge -j -d link`. */
+  readonly bridgePorts: readonly Record<string, unknown>[];
+  /** `bridge -j fdb`. */
+  readonly fdb: readonly Record<string, unknown>[];
   /** `/proc/<pid>/net/snmp`, by protocol and counter: `snmp.Icmp.InEchos`. */
   readonly snmp: Readonly<Record<string, Readonly<Record<string, number>>>>;
   /** `/proc/sys/net/ipv4/ip_forward`. */
@@ -164,6 +176,8 @@ export interface KernelSnapshot {
   };
   /** By the pid asked for; `null` where no process of this lab has that pid. */
   readonly byPid: Readonly<Record<number, NamespaceSnapshot | null>>;
+  /** By the names that `ip netns list` shows; `null` where a name leads to no network namespace. */
+  readonly byName: Readonly<Record<string, NamespaceSnapshot | null>>;
 }
 
 export interface PingProbe {
@@ -171,6 +185,8 @@ export interface PingProbe {
   readonly from: NamespaceRef;
   /** Where the requests must be seen arriving. */
   readonly target: NamespaceRef;
+  /** Name of the lab host that the target is on, where it is another one. */
+  readonly targetHost?: string;
   /** IPv4 address to ping. */
   readonly address: string;
   /** Default 8. */
@@ -197,6 +213,48 @@ export interface PingResult {
   readonly sendError?: string;
 }
 
+export interface TcpProbe {
+  readonly from: NamespaceRef;
+  /** Where what is sent must be seen arriving; without, nothing is watched. */
+  readonly target?: NamespaceRef;
+  readonly targetHost?: string;
+  readonly address: string;
+  readonly port: number;
+  /** For the connection, and again for the answer. Default 1500. */
+  readonly waitMs?: number;
+}
+
+export interface TcpResult {
+  readonly connected: boolean;
+  /** Why not: `timeout`, `Connection refused`. */
+  readonly error?: string;
+  /** The probe's nonce was seen arriving in the target's namespace … */
+  readonly arrived: boolean;
+  /** … from this address. */
+  readonly from: string | null;
+  /** What came back on a request `GET /` in HTTP/1.0. */
+  readonly answer: string;
+}
+
+export interface DnsProbe {
+  readonly from: NamespaceRef;
+  /** Address of the name server, as seen from there. */
+  readonly server: string;
+  readonly name: string;
+  /** Default 1500. */
+  readonly waitMs?: number;
+}
+
+export interface DnsResult {
+  readonly answered: boolean;
+  /** Response code: 0 no error, 3 no such name. */
+  readonly code?: number;
+  readonly addresses: readonly string[];
+}
+
+/** `problem` says in words why there is no text. */
+export type FileResult = { readonly text: string } | { readonly problem: string };
+
 /**
  * The hand that measures: runs its own binaries from its own root filesystem, enters only network
  * namespaces of the lab, and answers within its time limit or throws `SandboxError` `probe-timeout`.
@@ -207,6 +265,16 @@ export interface TrustedHand {
     options?: { readonly signal?: AbortSignal },
   ): Promise<KernelSnapshot>;
   ping(probe: PingProbe, options?: { readonly signal?: AbortSignal }): Promise<PingResult>;
+  tcp(probe: TcpProbe, options?: { readonly signal?: AbortSignal }): Promise<TcpResult>;
+  dns(probe: DnsProbe, options?: { readonly signal?: AbortSignal }): Promise<DnsResult>;
+  /**
+   * Reads a regular file of the lab host, or, with `pid`, as the process of that number sees it. At most `maxBytes`
+   * (default 64 KiB). No link leads out of the lab, nothing that could block is opened.
+   */
+  readFile(
+    path: string,
+    options?: { readonly pid?: number; readonly maxBytes?: number; readonly signal?: AbortSignal },
+  ): Promise<FileResult>;
 }
 
 /** Opens an engine, and everything below. `await using` closes its connections; labs stay. */

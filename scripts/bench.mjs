@@ -1,9 +1,10 @@
 // `npm run bench [-- NAME…]`: runs each file of bench/, or those named, under the pinned Node.
 import { readdirSync } from "node:fs";
 import { basename } from "node:path";
-import { installDependencies, pinnedNode, root, run } from "./dependencies.mjs";
+import { buildSite, installDependencies, pinnedNode, root, run } from "./dependencies.mjs";
 
 installDependencies();
+buildSite();
 
 const names = readdirSync(`${root}bench`)
   .filter((file) => file.endsWith(".ts"))

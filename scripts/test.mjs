@@ -2,12 +2,21 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { installDependencies, installPackages, pinnedNode, root, run } from "./dependencies.mjs";
+import {
+  buildSite,
+  installDependencies,
+  installPackages,
+  pinnedNode,
+  root,
+  run,
+} from "./dependencies.mjs";
 
 installDependencies();
 installPackages("chromium", ["chromium"]);
 installPackages("dockerd", ["docker.io"]);
 installPackages("mmdebstrap", ["mmdebstrap"]);
+// Servers that tests start serve it.
+buildSite();
 
 let passed = 0;
 let failed = 0;

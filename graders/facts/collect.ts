@@ -13,6 +13,7 @@ async function collectHost(host: LabHost, signal: AbortSignal): Promise<HostFact
     name: host.name,
     networks,
     namespace: kernel.host,
+    named: kernel.byName,
     containers: containers.map(({ Id, Name, State, NetworkSettings }) => ({
       id: Id,
       name: Name.replace(/^\//, ""),

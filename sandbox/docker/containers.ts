@@ -41,11 +41,11 @@ export const kindOf = (container: Dockerode.ContainerInfo): "host" | "neighbour"
 
 /** Equal for topologies whose labs differ in nothing but the name. */
 export function shapeOf(
-  { networks, hosts, neighbours }: Topology,
+  { networks, hosts, neighbours, setup }: Topology,
   image: string,
   egress: Egress,
 ): string {
-  const text = JSON.stringify([networks, hosts, neighbours, image, egress]);
+  const text = JSON.stringify([networks, hosts, neighbours, setup, image, egress]);
   return createHash("sha256").update(text).digest("hex").slice(0, 12);
 }
 

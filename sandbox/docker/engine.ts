@@ -438,6 +438,7 @@ export class DockerEngine implements SandboxEngine {
       await hand;
       const made = await this.#byKey(key);
       await this.#boot(made, topology, request);
+      await this.#setUp(made, topology);
       return made;
     } catch (error) {
       const half = (await this.#all()).find((lab) => lab.key === key);
@@ -449,6 +450,13 @@ export class DockerEngine implements SandboxEngine {
         { cause: error },
       );
     }
+  }
+
+  async #setUp(lab: DockerLab, { setup }: Topology): Promise<void> {
+    if (setup === "") return;
+    const { exitCode, stderr } = await lab.host().capture(["bash", "-e"], { input: setup });
+    if (exitCode === 0) return;
+    throw new SandboxError("lab-start-failed", `The lab's set-up failed:\n${stderr.slice(-2000)}`);
   }
 
   async #byKey(key: string): Promise<DockerLab> {

@@ -6,15 +6,18 @@ import { abortable } from "../abortable.ts";
 import { SandboxError } from "../errors.ts";
 import type {
   CapturedOutput,
+  DnsResult,
   Egress,
   ExecOptions,
+  FileResult,
   InnerEngine,
   InnerEngineRequest,
   KernelSnapshot,
   LabHost,
-  PingProbe,
+  NamespaceRef,
   PingResult,
   PtyCommand,
+  TcpResult,
   TrustedHand,
 } from "../index.ts";
 import type { Topology } from "../topologies/index.ts";
@@ -76,6 +79,7 @@ export class DockerLabHost implements LabHost {
   readonly labId: string;
   readonly name: string;
   readonly kind: "host" | "neighbour";
+  readonly #place: { readonly key: string; sibling(name: string): DockerLabHost };
   readonly #egress: Egress;
   readonly #containerId: string;
   readonly #context: HostContext;
@@ -89,12 +93,17 @@ export class DockerLabHost implements LabHost {
       readonly egress: Egress;
       /** Its id. */
       readonly container: string;
+      /** Of its lab. */
+      readonly key: string;
+      /** Another machine of the lab, by its name. */
+      sibling(name: string): DockerLabHost;
     },
     context: HostContext,
   ) {
     this.labId = place.labId;
     this.name = place.name;
     this.kind = place.kind;
+    this.#place = place;
     this.#egress = place.egress;
     this.#containerId = place.container;
     this.#context = context;
@@ -217,15 +226,37 @@ export class DockerLabHost implements LabHost {
     return {
       snapshot: (pids, { signal } = {}) =>
         this.#ask<KernelSnapshot>("snapshot", { pids }, 10_000, signal),
-      ping: (
+      ping: async (
         { count = 8, intervalMs = 100, lastReplyWaitMs = 1000, ...probe },
         { signal } = {},
       ) => {
-        const request: PingProbe = { ...probe, count, intervalMs, lastReplyWaitMs };
+        const request = { ...(await this.#aimed(probe)), count, intervalMs, lastReplyWaitMs };
         const timeoutMs = count * intervalMs + lastReplyWaitMs + 5000;
         return this.#ask<PingResult>("ping", request, timeoutMs, signal);
       },
+      tcp: async ({ waitMs = 1500, ...probe }, { signal } = {}) => {
+        const request = { ...(await this.#aimed(probe)), waitMs };
+        return this.#ask<TcpResult>("tcp", request, 2 * waitMs + 5000, signal);
+      },
+      dns: async ({ waitMs = 1500, ...probe }, { signal } = {}) => {
+        const request = { ...(await this.#aimed(probe)), waitMs };
+        return this.#ask<DnsResult>("dns", request, waitMs + 5000, signal);
+      },
+      readFile: (path, { pid, maxBytes = 64 << 10, signal } = {}) =>
+        this.#ask<FileResult>("read", { path, pid, maxBytes }, 5000, signal),
     };
+  }
+
+  /** A probe with what its namespaces need to be found. */
+  async #aimed<P extends { from: NamespaceRef; target?: NamespaceRef; targetHost?: string }>(
+    probe: P,
+  ): Promise<P & { readonly targetInit?: number }> {
+    const { key, sibling } = this.#place;
+    const named = <R extends NamespaceRef | undefined>(reference: R): R =>
+      reference?.kind === "outside" ? { ...reference, key } : reference;
+    const aimed = { ...probe, from: named(probe.from), target: named(probe.target) };
+    if (probe.targetHost === undefined) return aimed;
+    return { ...aimed, targetInit: await sibling(probe.targetHost).#outerInit() };
   }
 
   async trustedImage(name: string): Promise<{ readonly id: string; readonly loaded: boolean }> {

@@ -51,6 +51,8 @@ export class DockerLab implements Lab {
             kind: kindOf(container),
             egress: container.Labels[labels.egress] === "nat" ? "nat" : "none",
             container: container.Id,
+            key: this.key,
+            sibling: (name) => this.host(name),
           },
           context,
         ),

@@ -8,11 +8,15 @@ const on = (network: string, address: string) => [{ network, address }];
 const host1 = { name: "host1", interfaces: on("lan", "10.77.0.11") };
 const host2 = { name: "host2", interfaces: on("lan", "10.77.0.12") };
 
-const oneHost = (name: string) => topology({ name, networks: [underlay], hosts: [host1] });
+const oneHost = (name: string, setup = "") =>
+  topology({ name, networks: [underlay], hosts: [host1], setup });
+
+/** Its cable is another one in each lab. */
+const web = "docker run -d --name web nginx";
 
 const all = [
-  oneHost("namespaces"),
-  oneHost("veth"),
+  oneHost("namespaces", web),
+  oneHost("veth", web),
   oneHost("bridge"),
   topology({
     name: "drivers",

@@ -56,6 +56,8 @@ export const topologySchema = z
     hosts: z.array(machine).min(1, "give at least one host"),
     /** Machines on the networks that are no Docker hosts. */
     neighbours: z.array(machine).default([]),
+    /** Shell script that root runs on the first host before the lab is handed out: what a lesson finds there. */
+    setup: z.string().default(""),
   })
   .check(({ value, issues }) => {
     const refuse = (path: (string | number)[], message: string) =>

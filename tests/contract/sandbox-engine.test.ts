@@ -67,6 +67,9 @@ describe.each(subjects)("$name", (subject) => {
     const opened = await subject.open();
     address = opened.address;
     engine = await openSandbox({ engine: opened.engine });
+    // What other runs left warm, or half made.
+    await engine.keepWarm("iptables", 0);
+    await engine.sweep(0);
     lab = await engine.up({ topology: "iptables", name: "contract-one" });
   }, 400_000);
 

@@ -6,9 +6,10 @@ import {
   addressesOf,
   bridgePorts,
   type ContainerFacts,
+  firstHost,
   type HostFacts,
   hasBridge,
-  type LabFacts,
+  list,
   type NetworkFacts,
 } from "../../../facts/model.ts";
 
@@ -22,19 +23,11 @@ interface Networks {
   readonly second: NetworkFacts & { readonly bridge: string };
 }
 
-function onlyHost(facts: LabFacts): HostFacts {
-  const [host] = facts.hosts;
-  if (host === undefined) throw new Error("The lab has no host.");
-  return host;
-}
-
-const list = (names: readonly string[]) => (names.length === 0 ? "none" : names.join(", "));
-
 export const networksExist = check<Networks>({
   id: "networks-exist",
   title: `Networks ${FIRST} and ${SECOND} exist, both with the bridge driver`,
   async run({ facts }) {
-    const { networks } = onlyHost(await facts());
+    const { networks } = firstHost(await facts());
     const expected = `bridge networks ${FIRST} and ${SECOND}`;
     const named = (name: string) => networks.find((network) => network.name === name);
     const [first, second] = [named(FIRST), named(SECOND)];
@@ -66,7 +59,7 @@ export const twoBridges = check({
   title: "They are two different bridges on the host",
   needs: { networks: networksExist },
   async run({ facts, networks: { first, second } }) {
-    const { namespace } = onlyHost(await facts());
+    const { namespace } = firstHost(await facts());
     const expected = "two bridge devices, one for each network";
     if (first.id === second.id || first.bridge === second.bridge) {
       return fail(expected, `both are ${first.bridge}`);
@@ -86,7 +79,7 @@ export const firstRuns = check<Running>({
   id: "c1-runs",
   title: "Container c1 runs",
   async run({ facts }) {
-    const { containers } = onlyHost(await facts());
+    const { containers } = firstHost(await facts());
     const c1 = containers.find(({ name }) => name === "c1");
     if (c1 === undefined) {
       const names = containers.map(({ name }) => name);
@@ -140,7 +133,7 @@ export const firstInOneNetwork = check({
   title: `c1 is in ${FIRST} and in no other network`,
   needs: { networks: networksExist, c1: firstRuns },
   async run({ facts, networks, c1 }) {
-    const host = onlyHost(await facts());
+    const host = firstHost(await facts());
     const failure = strayed(c1, networks.first, host);
     if (failure !== undefined) return failure;
     const address = c1.networks[FIRST]?.address ?? "";
@@ -159,7 +152,7 @@ export const secondInOneNetwork = check({
   title: `c2, where there is one, is in ${SECOND} and in no other network`,
   needs: { networks: networksExist },
   async run({ facts, networks }) {
-    const host = onlyHost(await facts());
+    const host = firstHost(await facts());
     const c2 = host.containers.find(({ name }) => name === "c2");
     if (c2 === undefined || c2.namespace === null) return pass(undefined, "no c2 runs");
     const failure = strayed({ ...c2, namespace: c2.namespace }, networks.second, host);

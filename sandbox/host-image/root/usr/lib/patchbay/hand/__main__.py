@@ -24,6 +24,7 @@ import hosts
 import limits
 import observe
 import pings
+import probes
 import processes
 import wires
 from kernel import Refused
@@ -31,6 +32,9 @@ from kernel import Refused
 OPERATIONS = {
     "snapshot": observe.snapshot,
     "ping": pings.ping,
+    "tcp": probes.tcp,
+    "dns": probes.dns,
+    "read": probes.read,
     "http": engine_api.http,
     "images": engine_api.images,
     "prepare": hosts.prepare,

@@ -1,14 +1,12 @@
 """The API of the engine on a lab host, reached through the file system of the lab."""
 
-import ctypes
 import json
 import os
 import select
 import socket
 import stat
-import struct
 
-from kernel import LIBC, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, SYS_OPENAT2, Refused
+from kernel import Refused, open_in_root
 
 IMAGES = "/usr/share/patchbay/images"
 
@@ -26,12 +24,12 @@ def inside(init, path):
         root = os.open(f"/proc/{init}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     except (FileNotFoundError, PermissionError) as error:
         raise Refused("inner-engine-unreachable", "the lab host does not run") from error
-    how = struct.pack("QQQ", os.O_PATH | os.O_CLOEXEC, 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
-    descriptor = LIBC.syscall(SYS_OPENAT2, root, path.lstrip("/").encode(), how, len(how))
-    os.close(root)
-    if descriptor < 0:
-        raise Refused("inner-engine-unreachable", f"{path}: {os.strerror(ctypes.get_errno())}")
-    return descriptor
+    try:
+        return open_in_root(root, path, os.O_PATH)
+    except OSError as error:
+        raise Refused("inner-engine-unreachable", str(error.strerror)) from error
+    finally:
+        os.close(root)
 
 
 def engine_socket(init):

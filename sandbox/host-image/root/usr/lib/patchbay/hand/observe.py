@@ -1,9 +1,11 @@
 """What the kernel says of a lab host's network namespaces."""
 
+import json
 import os
 
 from kernel import ip_json, tool
-from processes import enter_net, outer_pids
+from namespaces import ids_here, named
+from processes import outer_pids
 
 
 def snmp():
@@ -15,7 +17,7 @@ def snmp():
     return counters
 
 
-def namespace_here():
+def namespace_here(others):
     with open("/proc/sys/net/ipv4/ip_forward") as switch:
         forward = switch.read().strip() == "1"
     return {
@@ -24,6 +26,10 @@ def namespace_here():
         "addresses": ip_json("addr"),
         "routes": ip_json("route", "show", "table", "all"),
         "rules": ip_json("rule"),
+        "neighbours": ip_json("neigh"),
+        "bridgePorts": json.loads(tool("bridge", "-j", "-d", "link") or "[]"),
+        "fdb": json.loads(tool("bridge", "-j", "fdb") or "[]"),
+        "peers": ids_here(others),
         "snmp": snmp(),
         "ipForward": forward,
     }
@@ -33,18 +39,25 @@ def snapshot(request):
     init = request["init"]
     wanted = set(request["pids"])
     outer = outer_pids(init, wanted) if wanted else {}
-    enter_net(init)
-    host = namespace_here()
+    names = named(init)
+    opened = {pid: os.open(f"/proc/{outer[pid]}/ns/net", os.O_RDONLY) for pid in wanted & outer.keys()}
+    own = os.open(f"/proc/{init}/ns/net", os.O_RDONLY)
+    everyone = [own, *opened.values(), *(each for each in names.values() if each is not None)]
+
+    def look(descriptor):
+        if descriptor is None:
+            return None
+        os.setns(descriptor, os.CLONE_NEWNET)
+        return namespace_here(everyone)
+
+    host = look(own)
     host["iptablesSave"] = tool("iptables-nft-save")
     with open("/proc/thread-self/net/ip_tables_names") if os.path.exists(
         "/proc/thread-self/net/ip_tables_names"
     ) else open(os.devnull) as legacy:
         host["iptablesLegacySave"] = tool("iptables-legacy-save") if legacy.read().strip() else ""
-    by_pid = {}
-    for pid in wanted:
-        by_pid[str(pid)] = None
-        if pid in outer:
-            enter_net(outer[pid])
-            by_pid[str(pid)] = namespace_here()
-    return {"host": host, "byPid": by_pid}
-
+    return {
+        "host": host,
+        "byPid": {str(pid): look(opened.get(pid)) for pid in wanted},
+        "byName": {name: look(descriptor) for name, descriptor in names.items()},
+    }

@@ -7,8 +7,7 @@ import socket
 import struct
 import time
 
-from kernel import Refused
-from processes import enter_net, outer_pids
+from namespaces import resolve
 
 PACKET_OUTGOING = 4  # packet(7)
 ETH_P_ALL = 3
@@ -50,26 +49,16 @@ UNREACHABLE = {
 }
 
 
-def where(reference, init, outer):
-    if reference["kind"] == "host":
-        return init
-    pid = outer.get(reference["pid"])
-    if pid is None:
-        raise Refused("probe-failed", f"no process {reference['pid']} in this lab")
-    return pid
-
-
 def ping(request):
     init = request["init"]
-    references = [request["from"], request["target"]]
-    outer = outer_pids(init, {r["pid"] for r in references if r["kind"] == "pid"})
-    source_pid, target_pid = (where(reference, init, outer) for reference in references)
+    source = resolve(request["from"], init)
+    target = resolve(request["target"], request.get("targetInit", init))
     address, count = request["address"], request["count"]
     interval, last_wait = request["intervalMs"] / 1000, request["lastReplyWaitMs"] / 1000
 
-    enter_net(target_pid)
+    os.setns(target, os.CLONE_NEWNET)
     watch = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_P_ALL))
-    enter_net(source_pid)
+    os.setns(source, os.CLONE_NEWNET)
     sender = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
 
     nonce, identifier = os.urandom(16), int.from_bytes(os.urandom(2), "big")

@@ -1,0 +1,188 @@
+import type { NamespaceSnapshot } from "../../../sandbox/index.ts";
+import { check, type Exercise, fail, pass } from "../../core/exercise.ts";
+import { allAddresses, firstHost, isUp, linkNamed, list } from "../../facts/model.ts";
+
+interface Both {
+  readonly red: NamespaceSnapshot;
+  readonly blue: NamespaceSnapshot;
+}
+
+const exist = check<Both>({
+  id: "namespaces-exist",
+  title: "Network namespaces red and blue exist",
+  async run({ facts }) {
+    const { named } = firstHost(await facts());
+    const expected = "ip netns list shows red and blue";
+    const { red, blue } = named as { red?: NamespaceSnapshot | null; blue?: typeof red };
+    if (red && blue) return pass({ red, blue });
+    const missing = ["red", "blue"].filter((name) => !(name in named));
+    if (missing.length > 0) {
+      const add = missing.map((name) => `ip netns add ${name}`).join("; ");
+      return fail(
+        expected,
+        `it shows: ${list(Object.keys(named))}`,
+        `Make what is missing: ${add}`,
+      );
+    }
+    const empty = ["red", "blue"].filter((name) => !named[name]);
+    return fail(expected, `/run/netns/${empty[0]} is no network namespace`);
+  },
+});
+
+const apart = check({
+  id: "two-namespaces",
+  title: "They are two namespaces, and neither is the host's",
+  needs: { both: exist },
+  async run({ facts, both: { red, blue } }) {
+    const host = firstHost(await facts()).namespace;
+    const expected = "red, blue and the host have a network namespace each";
+    if (red.inode === blue.inode) return fail(expected, "red and blue are one and the same");
+    const shared =
+      red.inode === host.inode ? "red" : blue.inode === host.inode ? "blue" : undefined;
+    if (shared !== undefined) return fail(expected, `${shared} is the host's own namespace`);
+    return pass();
+  },
+});
+
+const loopback = check({
+  id: "loopback-up",
+  title: "The loopback interface is up in both",
+  needs: { both: exist },
+  run({ both }) {
+    const down = (["red", "blue"] as const).filter((name) => {
+      const lo = linkNamed(both[name], "lo");
+      return lo === undefined || !isUp(lo);
+    });
+    if (down.length === 0) return pass();
+    const up = down.map((name) => `ip -n ${name} link set lo up`).join("; ");
+    return fail("lo is UP in red and blue", `lo is down in: ${list(down)}`, `Bring it up: ${up}`);
+  },
+});
+
+const pingsItself = check({
+  id: "pings-itself",
+  title: "Each pings itself",
+  needs: { both: exist, loopback },
+  async run({ lab, signal }) {
+    const host = lab.host();
+    for (const name of ["red", "blue"]) {
+      const at = { kind: "named", name } as const;
+      const probe = { from: at, target: at, address: "127.0.0.1", count: 2, intervalMs: 20 };
+      const { sent, received, sendError } = await host.hand().ping(probe, { signal });
+      if (sent !== 2 || received !== 2) {
+        const actual = sendError ?? `${sent} sent, ${received} came back`;
+        return fail(`${name} answers itself at 127.0.0.1`, `${name}: ${actual}`);
+      }
+    }
+    return pass();
+  },
+});
+
+const unseen = check({
+  id: "do-not-see-each-other",
+  title: "They do not see each other",
+  needs: { both: exist, apart },
+  async run({ lab, signal, both }) {
+    const host = lab.host();
+    for (const [name, other] of [
+      ["red", "blue"],
+      ["blue", "red"],
+    ] as const) {
+      const addresses = allAddresses(both[other]).filter((each) => each.interface !== "lo");
+      for (const { address } of addresses) {
+        const probe = {
+          from: { kind: "named", name },
+          target: { kind: "named", name: other },
+          address,
+          count: 2,
+          intervalMs: 20,
+          lastReplyWaitMs: 300,
+        } as const;
+        const { arrived } = await host.hand().ping(probe, { signal });
+        if (arrived > 0) {
+          const hint =
+            "Two fresh namespaces have no cable between them: take the one that is there away.";
+          return fail(
+            "no way leads from one to the other",
+            `${name} reaches ${other} at ${address}`,
+            hint,
+          );
+        }
+      }
+    }
+    return pass();
+  },
+});
+
+const both = "ip netns add red; ip netns add blue\n";
+const up = "ip -n red link set lo up; ip -n blue link set lo up\n";
+
+export const createNetns: Exercise = {
+  id: "namespaces/create-netns",
+  title: "Two network namespaces by hand",
+  lesson: "namespaces",
+  lab: "namespaces",
+  requires: [],
+  checks: [exist, apart, loopback, pingsItself, unseen],
+  solutions: [
+    { name: "ip-netns", title: "With ip netns", script: both + up },
+    {
+      name: "unshare",
+      title: "With unshare, which binds the namespace to a file",
+      script: `mkdir -p /run/netns; touch /run/netns/red /run/netns/blue
+        for name in red blue; do unshare --net=/run/netns/$name ip link set lo up; done`,
+    },
+    {
+      name: "with-addresses",
+      title: "With an address on loopback, which nobody else reaches",
+      script: `${both}${up}ip -n red addr add 10.10.0.1/32 dev lo`,
+    },
+  ],
+  wrongAnswers: [
+    {
+      name: "only-red",
+      title: "One is missing",
+      rejectedBy: "namespaces-exist",
+      script: "ip netns add red",
+    },
+    {
+      name: "loopback-down",
+      title: "As ip netns add leaves them",
+      rejectedBy: "loopback-up",
+      script: both,
+    },
+    {
+      name: "one-loopback",
+      title: "Loopback is up in one of them only",
+      rejectedBy: "loopback-up",
+      script: `${both}ip -n red link set lo up`,
+    },
+    {
+      name: "same-namespace",
+      title: "Two names of one namespace",
+      rejectedBy: "two-namespaces",
+      script: "ip netns add red; ip -n red link set lo up; ln -s /run/netns/red /run/netns/blue",
+    },
+    {
+      name: "host-namespace",
+      title: "The host's own namespace under the name of red",
+      rejectedBy: "two-namespaces",
+      script: `ip netns add blue; ip -n blue link set lo up; touch /run/netns/red
+        mount --bind /proc/self/ns/net /run/netns/red`,
+    },
+    {
+      name: "plain-files",
+      title: "Files of those names",
+      rejectedBy: "namespaces-exist",
+      script: "mkdir -p /run/netns; touch /run/netns/red /run/netns/blue",
+    },
+    {
+      name: "connected",
+      title: "A veth pair between them",
+      rejectedBy: "do-not-see-each-other",
+      script: `${both}${up}ip link add to-blue netns red type veth peer name to-red netns blue
+        ip -n red addr add 10.10.0.1/24 dev to-blue; ip -n red link set to-blue up
+        ip -n blue addr add 10.10.0.2/24 dev to-red; ip -n blue link set to-red up`,
+    },
+  ],
+};

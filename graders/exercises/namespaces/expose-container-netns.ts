@@ -1,0 +1,117 @@
+import { containerRuns } from "../../checks/containers.ts";
+import { check, type Exercise, fail, pass } from "../../core/exercise.ts";
+import { addressesOf, firstHost, list } from "../../facts/model.ts";
+
+const webRuns = containerRuns("web", "docker run -d --name web nginx");
+
+const exposed = check<string, { web: typeof webRuns }>({
+  id: "web-in-netns-list",
+  title: "ip netns list shows the network namespace of web, under any name",
+  needs: { web: webRuns },
+  async run({ facts, web }) {
+    const { named, namespace, containers } = firstHost(await facts());
+    const expected = "a name in /run/netns leads to web's network namespace";
+    const names = Object.keys(named);
+    const found = names.find((name) => named[name]?.inode === web.namespace.inode);
+    if (found !== undefined) return pass(found, `${found} is web's`);
+    const hint = `Docker keeps web's namespace at the SandboxKey that docker inspect web shows; ip netns looks into /run/netns, where a link or a bind mount will do.`;
+    if (names.length === 0) return fail(expected, "ip netns list shows nothing", hint);
+    const told = names.map((name) => {
+      const inode = named[name]?.inode;
+      const owner = containers.find((container) => container.namespace?.inode === inode);
+      if (inode === undefined) return `${name} is no network namespace`;
+      if (inode === namespace.inode) return `${name} is the host's`;
+      return owner === undefined ? `${name} is no container's` : `${name} is ${owner.name}'s`;
+    });
+    return fail(expected, told.join("; "), hint);
+  },
+});
+
+const address = check({
+  id: "shows-web-address",
+  title: "In it, the address of web is seen",
+  needs: { web: webRuns, exposed },
+  async run({ facts, web, exposed: name }) {
+    const { named } = firstHost(await facts());
+    const wanted = Object.values(web.networks).flatMap((network) => network.address || []);
+    const seen = ["eth0", "eth1"].flatMap((each) =>
+      named[name] ? addressesOf(named[name], each) : [],
+    );
+    if (wanted.length > 0 && wanted.every((each) => seen.includes(each)))
+      return pass(undefined, list(seen));
+    return fail(`ip netns exec ${name} ip addr shows ${list(wanted)}`, `it shows ${list(seen)}`);
+  },
+});
+
+const key = `key=$(docker inspect -f '{{.NetworkSettings.SandboxKey}}' web); mkdir -p /run/netns\n`;
+const pid = `pid=$(docker inspect -f '{{.State.Pid}}' web); mkdir -p /run/netns\n`;
+
+export const exposeContainerNetns: Exercise = {
+  id: "namespaces/expose-container-netns",
+  title: "A container's namespace under ip netns",
+  lesson: "namespaces",
+  lab: "namespaces",
+  requires: [],
+  checks: [webRuns, exposed, address],
+  solutions: [
+    { name: "link", title: "A link to the SandboxKey", script: `${key}ln -s $key /run/netns/web` },
+    {
+      name: "bind",
+      title: "A bind mount of the SandboxKey",
+      script: `${key}touch /run/netns/mine; mount --bind $key /run/netns/mine`,
+    },
+    {
+      name: "proc",
+      title: "A link to the process's own",
+      script: `${pid}ln -s /proc/$pid/ns/net /run/netns/web`,
+    },
+    { name: "attach", title: "By ip netns attach", script: `${pid}ip netns attach web $pid` },
+  ],
+  wrongAnswers: [
+    {
+      name: "empty-namespace",
+      title: "A new namespace of that name",
+      rejectedBy: "web-in-netns-list",
+      script: "ip netns add web",
+    },
+    {
+      name: "other-container",
+      title: "The namespace of another container",
+      rejectedBy: "web-in-netns-list",
+      script: `docker run -d --name other nginx
+        mkdir -p /run/netns; ln -s $(docker inspect -f '{{.NetworkSettings.SandboxKey}}' other) /run/netns/web`,
+    },
+    {
+      name: "dangling",
+      title: "A link that leads nowhere",
+      rejectedBy: "web-in-netns-list",
+      script: "mkdir -p /run/netns; ln -s /var/run/docker/netns/0123456789ab /run/netns/web",
+    },
+    {
+      name: "forged-address",
+      title: "Another namespace with web's address in it",
+      rejectedBy: "web-in-netns-list",
+      script: `ip netns add web; ip -n web link add eth0 type bridge
+        ip -n web addr add $(docker inspect -f '{{.NetworkSettings.IPAddress}}' web)/16 dev eth0`,
+    },
+    {
+      name: "host-namespace",
+      title: "The host's namespace",
+      rejectedBy: "web-in-netns-list",
+      script:
+        "mkdir -p /run/netns; ln -s /proc/self/ns/net /run/netns/web; ip netns attach web2 $$",
+    },
+    {
+      name: "web-stopped",
+      title: "The link is there, and web has ended",
+      rejectedBy: "web-runs",
+      script: `${key}ln -s $key /run/netns/web; docker stop -t 0 web`,
+    },
+    {
+      name: "web-made-anew",
+      title: "The link is to the namespace of a web that is gone",
+      rejectedBy: "web-in-netns-list",
+      script: `${key}ln -s $key /run/netns/web; docker rm -f web; docker run -d --name web nginx`,
+    },
+  ],
+};

@@ -1,0 +1,193 @@
+import type { NamespaceSnapshot } from "../../../sandbox/index.ts";
+import { fullMatrix, pingMatrix } from "../../checks/reachability.ts";
+import { check, type Exercise, fail, pass } from "../../core/exercise.ts";
+import { allAddresses, cablesOf, firstHost, isUp, list } from "../../facts/model.ts";
+
+const wanted = { red: "10.10.0.1", blue: "10.10.0.2" } as const;
+const names = ["red", "blue"] as const;
+type Both = Readonly<Record<(typeof names)[number], NamespaceSnapshot>>;
+
+const exist = check<Both>({
+  id: "namespaces-exist",
+  title: "Network namespaces red and blue exist",
+  async run({ facts }) {
+    const { named, namespace } = firstHost(await facts());
+    const expected = "two network namespaces, red and blue, beside the host's";
+    const { red, blue } = named;
+    if (!red || !blue) {
+      const missing = names.filter((name) => !named[name]);
+      const add = missing.map((name) => `ip netns add ${name}`).join("; ");
+      return fail(expected, `missing: ${list(missing)}`, `Make what is missing: ${add}`);
+    }
+    if (new Set([red.inode, blue.inode, namespace.inode]).size < 3) {
+      return fail(expected, "some of them are one and the same");
+    }
+    return pass({ red, blue });
+  },
+});
+
+const addresses = check<Readonly<Record<(typeof names)[number], string>>, { both: typeof exist }>({
+  id: "addresses",
+  title: "red has 10.10.0.1/24 and blue 10.10.0.2/24",
+  needs: { both: exist },
+  run({ both }) {
+    const found = names.map((name) =>
+      allAddresses(both[name]).find(
+        ({ address, prefix }) => address === wanted[name] && prefix === 24,
+      ),
+    );
+    const missing = names.filter((_, index) => found[index] === undefined);
+    const [red, blue] = found;
+    if (red !== undefined && blue !== undefined) {
+      return pass({ red: red.interface, blue: blue.interface });
+    }
+    const actual = names.map((name) => {
+      const held = allAddresses(both[name]).filter((each) => each.interface !== "lo");
+      return `${name}: ${list(held.map(({ address, prefix }) => `${address}/${prefix}`))}`;
+    });
+    const add = missing.map((name) => `ip -n ${name} addr add ${wanted[name]}/24 dev …`).join("; ");
+    return fail("10.10.0.1/24 in red, 10.10.0.2/24 in blue", actual.join("; "), `Give it: ${add}`);
+  },
+});
+
+const onePair = check({
+  id: "one-veth-pair",
+  title: "The two interfaces are the ends of one veth pair",
+  needs: { both: exist, addresses },
+  run({ both: { red, blue }, addresses: { red: inside, blue: other } }) {
+    const cable = cablesOf(red, [blue]).find((each) => each.inside === inside);
+    const expected = `${inside} in red and ${other} in blue are two ends of one cable`;
+    if (cable === undefined) {
+      const hint =
+        "A pair is made in one go: ip link add … type veth peer name …; then each end moves into its namespace.";
+      return fail(expected, `the far end of ${inside} is not in blue`, hint);
+    }
+    if (cable.peer["ifname"] !== other) {
+      return fail(
+        expected,
+        `the far end of ${inside} is ${String(cable.peer["ifname"])}, and the address is on ${other}`,
+      );
+    }
+    const near = red.links.find((link) => link["ifname"] === inside) ?? {};
+    const ends = [
+      ["red", inside, near],
+      ["blue", other, cable.peer],
+    ] as const;
+    const plugged = ends.find(([, , link]) => typeof link["master"] === "string");
+    if (plugged !== undefined) {
+      return fail(
+        "no bridge is in between",
+        `${plugged[1]} in ${plugged[0]} is a port of ${String(plugged[2]["master"])}`,
+      );
+    }
+    const down = ends.filter(([, , link]) => !isUp(link));
+    if (down.length === 0) return pass();
+    const up = down.map(([name, end]) => `ip -n ${name} link set ${end} up`).join("; ");
+    return fail(
+      "both ends are up",
+      `down: ${list(down.map(([, end]) => end))}`,
+      `Bring them up: ${up}`,
+    );
+  },
+});
+
+const reach = check({
+  id: "ping-each-other",
+  title: "red and blue ping each other",
+  needs: { both: exist, addresses, onePair },
+  async run({ lab, signal }) {
+    const places = names.map((name) => ({
+      label: name,
+      at: { kind: "named", name } as const,
+      address: wanted[name],
+    }));
+    const hint =
+      "Look at ip -n red route, and at rules that drop: nft list ruleset in each namespace.";
+    return fullMatrix(await pingMatrix(lab.host(), places, signal), hint);
+  },
+});
+
+const both = "ip netns add red; ip netns add blue\n";
+const pair = "ip link add to-blue netns red type veth peer name to-red netns blue\n";
+const address = "ip -n red addr add 10.10.0.1/24 dev to-blue; ip -n blue addr add 10.10.0.2/24 dev to-red\n";
+const up = "ip -n red link set to-blue up; ip -n blue link set to-red up\n";
+
+export const connectTwoNamespaces: Exercise = {
+  id: "veth/connect-two-namespaces",
+  title: "A cable between two namespaces",
+  lesson: "veth",
+  lab: "veth",
+  requires: [],
+  checks: [exist, addresses, onePair, reach],
+  solutions: [
+    {
+      name: "in-place",
+      title: "Both ends made where they belong",
+      script: both + pair + address + up,
+    },
+    {
+      name: "moved",
+      title: "A pair made on the host, and moved",
+      script: `${both}ip link add veth-red type veth peer name veth-blue
+        ip link set veth-red netns red; ip link set veth-blue netns blue
+        ip netns exec red ip addr add 10.10.0.1/24 dev veth-red; ip netns exec red ip link set veth-red up
+        ip netns exec blue ip addr add 10.10.0.2/24 dev veth-blue; ip netns exec blue ip link set veth-blue up`,
+    },
+    {
+      name: "renamed",
+      title: "Both ends are called eth0",
+      script: `${both}ip link add eth0 netns red type veth peer name eth0 netns blue
+        ip -n red addr add 10.10.0.1/24 dev eth0; ip -n red link set eth0 up
+        ip -n blue addr add 10.10.0.2/24 dev eth0; ip -n blue link set eth0 up`,
+    },
+  ],
+  wrongAnswers: [
+    { name: "no-cable", title: "Namespaces alone", rejectedBy: "addresses", script: both },
+    {
+      name: "no-address",
+      title: "A cable without addresses",
+      rejectedBy: "addresses",
+      script: both + pair + up,
+    },
+    {
+      name: "one-end-down",
+      title: "One end is down",
+      rejectedBy: "one-veth-pair",
+      script: `${both}${pair}${address}ip -n red link set to-blue up`,
+    },
+    {
+      name: "wrong-prefix",
+      title: "Addresses of single hosts",
+      rejectedBy: "addresses",
+      script: `${both}${pair}${up}ip -n red addr add 10.10.0.1/32 dev to-blue; ip -n blue addr add 10.10.0.2/32 dev to-red`,
+    },
+    {
+      name: "by-bridge",
+      title: "Over a bridge on the host",
+      rejectedBy: "one-veth-pair",
+      script: `${both}ip link add lab0 type bridge; ip link set lab0 up
+        for n in red:1 blue:2; do name=\${n%:*}
+          ip link add h-$name type veth peer name eth0 netns $name; ip link set h-$name master lab0 up
+          ip -n $name addr add 10.10.0.\${n#*:}/24 dev eth0; ip -n $name link set eth0 up; done`,
+    },
+    {
+      name: "swapped",
+      title: "The addresses the other way round",
+      rejectedBy: "addresses",
+      script: `${both}${pair}${up}ip -n red addr add 10.10.0.2/24 dev to-blue; ip -n blue addr add 10.10.0.1/24 dev to-red`,
+    },
+    {
+      name: "filtered",
+      title: "A rule in blue drops what arrives",
+      rejectedBy: "ping-each-other",
+      script: `${both}${pair}${address}${up}ip netns exec blue iptables -A INPUT -p icmp -j DROP`,
+    },
+    {
+      name: "on-loopback",
+      title: "Addresses on loopback, and the host between them",
+      rejectedBy: "one-veth-pair",
+      script: `${both}ip -n red link set lo up; ip -n blue link set lo up
+        ip -n red addr add 10.10.0.1/24 dev lo; ip -n blue addr add 10.10.0.2/24 dev lo`,
+    },
+  ],
+};
