@@ -189,6 +189,8 @@ export interface PingProbe {
   readonly targetHost?: string;
   /** IPv4 address to ping. */
   readonly address: string;
+  /** Where VXLAN packets that carry the requests are looked for as well. */
+  readonly underlay?: NamespaceRef;
   /** Default 8. */
   readonly count?: number;
   /** Default 100. */
@@ -205,6 +207,10 @@ export interface PingResult {
   readonly answeredByTarget: number;
   /** Replies with the nonce that came back to the sender from `address`. */
   readonly received: number;
+  /** Source addresses of the requests that arrived. */
+  readonly sources: readonly string[];
+  /** Requests seen on the underlay inside VXLAN (UDP 4789), by VNI. */
+  readonly vxlan: Readonly<Record<string, number>>;
   /** ICMP errors that came back, in words: `Destination Host Unreachable`. */
   readonly icmpErrors: readonly string[];
   /** Round trip of each reply, milliseconds, in order of sequence. */
@@ -232,6 +238,8 @@ export interface TcpResult {
   readonly arrived: boolean;
   /** … from this address. */
   readonly from: string | null;
+  /** Port that packets of the connection had when they came into the target's namespace, answered or not. */
+  readonly reachedPort: number | null;
   /** What came back on a request `GET /` in HTTP/1.0. */
   readonly answer: string;
 }
@@ -267,6 +275,8 @@ export interface TrustedHand {
   ping(probe: PingProbe, options?: { readonly signal?: AbortSignal }): Promise<PingResult>;
   tcp(probe: TcpProbe, options?: { readonly signal?: AbortSignal }): Promise<TcpResult>;
   dns(probe: DnsProbe, options?: { readonly signal?: AbortSignal }): Promise<DnsResult>;
+  /** Kinds of links that the engine's kernel can make, of `ipvlan`, `macvlan`, `vxlan`, `vlan`. */
+  features(options?: { readonly signal?: AbortSignal }): Promise<readonly string[]>;
   /**
    * Reads a regular file of the lab host, or, with `pid`, as the process of that number sees it. At most `maxBytes`
    * (default 64 KiB). No link leads out of the lab, nothing that could block is opened.

@@ -83,12 +83,20 @@ export function check<Value = undefined, N extends Needs = Record<never, never>>
   };
 }
 
-/** A way to a state of the lab: a shell script that root runs on the lab's first host. */
+/** A shell script that root runs on a host of the lab. */
+export interface Step {
+  /** Default: the lab's first host. */
+  readonly host?: string;
+  readonly script: string;
+}
+
+/** A way to a state of the lab. */
 export interface Answer {
   readonly name: string;
   /** Why it is right, or why it is wrong. */
   readonly title: string;
-  readonly script: string;
+  /** A script for the first host, or several; each finds the output of the one before in `$PREVIOUS`. */
+  readonly script: string | readonly Step[];
 }
 
 export interface WrongAnswer extends Answer {

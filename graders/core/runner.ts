@@ -38,6 +38,16 @@ function described(check: Check, outcome: Passed<unknown> | Failed): CheckResult
   return actual === undefined ? { id, title, status } : { id, title, status, actual };
 }
 
+async function lackingFeatures(
+  { requires }: Exercise,
+  lab: Lab,
+  signal: AbortSignal,
+): Promise<readonly string[]> {
+  if (requires.length === 0) return [];
+  const features = await lab.host().hand().features({ signal });
+  return requires.filter((feature) => !features.includes(feature));
+}
+
 /**
  * Runs the checks of an exercise on a lab, side by side as far as their needs allow. Changes nothing
  * in the lab that outlasts the run. Rejects only where `signal` aborts.
@@ -89,6 +99,18 @@ export async function gradeExercise(
       running.set(check, settled);
     }
     return settled;
+  }
+
+  const lacking = await lackingFeatures(exercise, lab, signal);
+  if (lacking.length > 0) {
+    const why = `the kernel of this machine has no ${lacking.join(", no ")}`;
+    const checks = exercise.checks.map(({ id, title }): CheckResult => {
+      const skipped = { id, title, status: "skipped", because: why } as const;
+      onCheck(skipped);
+      return skipped;
+    });
+    const durationMs = Math.round(performance.now() - startMs);
+    return { exercise: exercise.id, status: "skipped", durationMs, checks };
   }
 
   const checks = (await Promise.all(exercise.checks.map(start))).map(({ result }) => result);

@@ -1,5 +1,10 @@
 import type { Exercise } from "../core/exercise.ts";
 import { bridgeByHand } from "./bridge/by-hand.ts";
+import { customOptions } from "./bridge/custom-options.ts";
+import { userDefinedDns } from "./bridge/user-defined-dns.ts";
+import { hostAndNone } from "./drivers/host-and-none.ts";
+import { ipvlanL2 } from "./drivers/ipvlan-l2.ts";
+import { macvlanUnderlay } from "./drivers/macvlan-underlay.ts";
 import { interNetworkPing } from "./homework/inter-network-ping/index.ts";
 import { createNetns } from "./namespaces/create-netns.ts";
 import { exposeContainerNetns } from "./namespaces/expose-container-netns.ts";
@@ -13,5 +18,10 @@ export const exercises: readonly Exercise[] = [
   connectTwoNamespaces,
   findHostPeer,
   bridgeByHand,
+  userDefinedDns,
+  customOptions,
+  hostAndNone,
+  macvlanUnderlay,
+  ipvlanL2,
   interNetworkPing,
 ];

@@ -26,6 +26,13 @@ async function collectHost(host: LabHost, signal: AbortSignal): Promise<HostFact
           { address: IPAddress },
         ]),
       ),
+      published: Object.entries(NetworkSettings.Ports ?? {}).flatMap(([port, bindings]) =>
+        (bindings ?? []).map(({ HostIp, HostPort }) => ({
+          hostAddress: HostIp,
+          hostPort: Number(HostPort),
+          port,
+        })),
+      ),
       namespace: (State.Running && kernel.byPid[State.Pid]) || null,
     })),
   };

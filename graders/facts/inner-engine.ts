@@ -8,6 +8,7 @@ const network = z.object({
   Id: z.string(),
   Name: z.string(),
   Driver: z.string(),
+  Attachable: z.boolean().optional(),
   Options: z.record(z.string(), z.string()).nullish(),
   IPAM: z.object({ Config: z.array(z.object({ Subnet: z.string().optional() })).nullish() }),
 });
@@ -18,6 +19,9 @@ const containerInspection = z.object({
   State: z.object({ Running: z.boolean(), Paused: z.boolean().optional(), Pid: z.number().int() }),
   NetworkSettings: z.object({
     Networks: z.record(z.string(), z.object({ IPAddress: z.string().optional() })).nullish(),
+    Ports: z
+      .record(z.string(), z.array(z.object({ HostIp: z.string(), HostPort: z.string() })).nullish())
+      .nullish(),
   }),
 });
 
@@ -60,15 +64,18 @@ function understood<T>(schema: z.ZodType<T>, body: unknown, path: string): T {
 export async function listNetworks(host: LabHost, signal?: AbortSignal): Promise<NetworkFacts[]> {
   const path = "/networks";
   const body = await ask(host, signal ? { path, signal } : { path });
-  return understood(z.array(network), body, path).map(({ Id, Name, Driver, Options, IPAM }) => ({
-    id: Id,
-    name: Name,
-    driver: Driver,
-    subnets: (IPAM.Config ?? []).flatMap(({ Subnet }) => (Subnet ? [Subnet] : [])),
-    ...(Driver === "bridge"
-      ? { bridge: Options?.["com.docker.network.bridge.name"] ?? `br-${Id.slice(0, 12)}` }
-      : {}),
-  }));
+  return understood(z.array(network), body, path).map(
+    ({ Id, Name, Driver, Attachable, Options, IPAM }) => ({
+      id: Id,
+      name: Name,
+      driver: Driver,
+      attachable: Attachable ?? false,
+      subnets: (IPAM.Config ?? []).flatMap(({ Subnet }) => (Subnet ? [Subnet] : [])),
+      ...(Driver === "bridge"
+        ? { bridge: Options?.["com.docker.network.bridge.name"] ?? `br-${Id.slice(0, 12)}` }
+        : {}),
+    }),
+  );
 }
 
 export async function inspectContainer(

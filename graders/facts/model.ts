@@ -8,6 +8,8 @@ export interface NetworkFacts {
   readonly id: string;
   readonly name: string;
   readonly driver: string;
+  /** Whether containers that are no service's may join; of overlay networks. */
+  readonly attachable: boolean;
   /** Interface that the engine names for it; only for driver `bridge`. */
   readonly bridge?: string;
   readonly subnets: readonly string[];
@@ -22,6 +24,13 @@ export interface ContainerFacts {
   readonly networks: Readonly<Record<string, { readonly address: string }>>;
   /** As the engine says; the lab host's numbering. */
   readonly pid: number;
+  /** As the engine says: which ports of the host lead to it. */
+  readonly published: readonly {
+    readonly hostAddress: string;
+    readonly hostPort: number;
+    /** `80/tcp`. */
+    readonly port: string;
+  }[];
   /** The kernel's view of that pid's network namespace; null where no such process lives. */
   readonly namespace: NamespaceSnapshot | null;
 }

@@ -242,19 +242,31 @@ export class DockerLabHost implements LabHost {
         const request = { ...(await this.#aimed(probe)), waitMs };
         return this.#ask<DnsResult>("dns", request, waitMs + 5000, signal);
       },
+      features: ({ signal } = {}) => this.#ask<string[]>("features", {}, 5000, signal),
       readFile: (path, { pid, maxBytes = 64 << 10, signal } = {}) =>
         this.#ask<FileResult>("read", { path, pid, maxBytes }, 5000, signal),
     };
   }
 
   /** A probe with what its namespaces need to be found. */
-  async #aimed<P extends { from: NamespaceRef; target?: NamespaceRef; targetHost?: string }>(
-    probe: P,
-  ): Promise<P & { readonly targetInit?: number }> {
+  async #aimed<
+    P extends {
+      from: NamespaceRef;
+      target?: NamespaceRef;
+      underlay?: NamespaceRef;
+      targetHost?: string;
+    },
+  >(probe: P): Promise<P & { readonly targetInit?: number }> {
     const { key, sibling } = this.#place;
     const named = <R extends NamespaceRef | undefined>(reference: R): R =>
       reference?.kind === "outside" ? { ...reference, key } : reference;
-    const aimed = { ...probe, from: named(probe.from), target: named(probe.target) };
+    const { from, target, underlay } = probe;
+    const aimed = {
+      ...probe,
+      from: named(from),
+      target: named(target),
+      underlay: named(underlay),
+    };
     if (probe.targetHost === undefined) return aimed;
     return { ...aimed, targetInit: await sibling(probe.targetHost).#outerInit() };
   }

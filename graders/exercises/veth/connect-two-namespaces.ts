@@ -109,7 +109,8 @@ const reach = check({
 
 const both = "ip netns add red; ip netns add blue\n";
 const pair = "ip link add to-blue netns red type veth peer name to-red netns blue\n";
-const address = "ip -n red addr add 10.10.0.1/24 dev to-blue; ip -n blue addr add 10.10.0.2/24 dev to-red\n";
+const address =
+  "ip -n red addr add 10.10.0.1/24 dev to-blue; ip -n blue addr add 10.10.0.2/24 dev to-red\n";
 const up = "ip -n red link set to-blue up; ip -n blue link set to-red up\n";
 
 export const connectTwoNamespaces: Exercise = {

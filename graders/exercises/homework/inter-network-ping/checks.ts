@@ -1,7 +1,7 @@
-import { randomBytes } from "node:crypto";
-import type { LabHost, PingResult } from "../../../../sandbox/index.ts";
+import type { PingResult } from "../../../../sandbox/index.ts";
+import { type FreshContainer, removeFresh, startFresh } from "../../../checks/fresh-container.ts";
 import { check, type Failed, fail, type Passed, pass } from "../../../core/exercise.ts";
-import { ask, EngineRefusal, inspectContainer } from "../../../facts/inner-engine.ts";
+import { EngineRefusal, inspectContainer } from "../../../facts/inner-engine.ts";
 import {
   addressesOf,
   bridgePorts,
@@ -160,49 +160,6 @@ export const secondInOneNetwork = check({
   },
 });
 
-interface Fresh {
-  readonly id: string;
-  readonly pid: number;
-  /** Set where the image had to be loaded for it. */
-  readonly loadedImage: string | undefined;
-}
-
-/** Starts a container in the network and in nothing else; the engine removes it after a minute at the latest. */
-async function startFresh(host: LabHost, networkId: string): Promise<Fresh> {
-  const { id: Image, loaded } = await host.trustedImage("busybox");
-  const loadedImage = loaded ? Image : undefined;
-  const name = `patchbay-check-${randomBytes(4).toString("hex")}`;
-  const body = {
-    Image,
-    Cmd: ["sleep", "60"],
-    Labels: { "patchbay.check": "homework/inter-network-ping" },
-    HostConfig: { NetworkMode: networkId, AutoRemove: true },
-  };
-  const path = `/containers/create?name=${name}`;
-  const { Id: id } = (await ask(host, { method: "POST", path, body })) as { Id: string };
-  try {
-    await ask(host, { method: "POST", path: `/containers/${id}/start`, timeoutMs: 10_000 });
-    const { State } = await inspectContainer(host, id);
-    return { id, pid: State.Pid, loadedImage };
-  } catch (error) {
-    await removeFresh(host, { id, pid: 0, loadedImage });
-    throw error;
-  }
-}
-
-async function removeFresh(host: LabHost, { id, loadedImage }: Fresh): Promise<void> {
-  const remove = async (path: string) => {
-    try {
-      await ask(host, { method: "DELETE", path });
-    } catch (error) {
-      // Gone already, or going: the container removes itself.
-      if (!(error instanceof EngineRefusal) || ![404, 409].includes(error.status)) throw error;
-    }
-  };
-  await remove(`/containers/${id}?force=1&v=1`);
-  if (loadedImage !== undefined) await remove(`/images/${loadedImage}?force=1`);
-}
-
 function verdict(ping: PingResult, address: string): Passed<undefined> | Failed {
   const { sent, arrived, answeredByTarget, received } = ping;
   const expected = `${PINGS} of ${PINGS} echo requests reach c1 at ${address}, and its replies come back`;
@@ -250,9 +207,9 @@ export const freshContainerReachesFirst = check({
   async run({ lab, networks, c1, signal }) {
     const host = lab.host();
     const expected = `a fresh container starts in ${SECOND}`;
-    let fresh: Fresh;
+    let fresh: FreshContainer;
     try {
-      fresh = await startFresh(host, networks.second.id);
+      fresh = await startFresh(host, networks.second.id, "homework/inter-network-ping");
     } catch (error) {
       if (!(error instanceof EngineRefusal)) throw error;
       return fail(expected, `the engine refused it: ${error.message}`);

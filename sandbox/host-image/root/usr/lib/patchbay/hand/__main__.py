@@ -34,6 +34,7 @@ OPERATIONS = {
     "ping": pings.ping,
     "tcp": probes.tcp,
     "dns": probes.dns,
+    "features": probes.features,
     "read": probes.read,
     "http": engine_api.http,
     "images": engine_api.images,

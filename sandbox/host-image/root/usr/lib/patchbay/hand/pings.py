@@ -11,6 +11,7 @@ from namespaces import resolve
 
 PACKET_OUTGOING = 4  # packet(7)
 ETH_P_ALL = 3
+VXLAN_PORT = 4789
 
 
 def checksum(data):
@@ -40,6 +41,22 @@ def read_icmp(packet, nonce):
     return (kind, code, source, destination, struct.unpack_from("!H", packet, at + len(nonce))[0])
 
 
+def vxlan_of(packet, nonce):
+    """(VNI, sequence) of a VXLAN packet that carries an echo request with the nonce."""
+    header = (packet[0] & 15) * 4
+    if len(packet) < header + 50 or packet[9] != socket.IPPROTO_UDP:
+        return None
+    at = packet.find(nonce)
+    if struct.unpack_from("!H", packet, header + 2)[0] != VXLAN_PORT or at < header + 50:
+        return None
+    # UDP, VXLAN, Ethernet, IPv4 and at its end the type of the ICMP message.
+    inner = header + 8 + 8 + 14
+    if packet[inner + (packet[inner] & 15) * 4] != 8:
+        return None
+    vni = int.from_bytes(packet[header + 12:header + 15])
+    return vni, struct.unpack_from("!H", packet, at + len(nonce))[0]
+
+
 UNREACHABLE = {
     0: "Destination Net Unreachable",
     1: "Destination Host Unreachable",
@@ -56,6 +73,10 @@ def ping(request):
     address, count = request["address"], request["count"]
     interval, last_wait = request["intervalMs"] / 1000, request["lastReplyWaitMs"] / 1000
 
+    underlay = None
+    if "underlay" in request:
+        os.setns(resolve(request["underlay"], init), os.CLONE_NEWNET)
+        underlay = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_P_ALL))
     os.setns(target, os.CLONE_NEWNET)
     watch = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_P_ALL))
     os.setns(source, os.CLONE_NEWNET)
@@ -63,6 +84,7 @@ def ping(request):
 
     nonce, identifier = os.urandom(16), int.from_bytes(os.urandom(2), "big")
     sent_at, arrived, answered, round_trips, errors = {}, set(), set(), {}, []
+    sources, carriers = set(), {}
     send_error = None
     next_send = time.monotonic()
     deadline = None
@@ -87,7 +109,8 @@ def ping(request):
         if everything or (deadline is not None and now >= deadline):
             break
         until = next_send if deadline is None else deadline
-        ready, _, _ = select.select([watch, sender], [], [], max(0, until - time.monotonic()))
+        ends = [watch, sender, *([underlay] if underlay else [])]
+        ready, _, _ = select.select(ends, [], [], max(0, until - time.monotonic()))
         if watch in ready:
             packet, origin = watch.recvfrom(2048)
             seen = read_icmp(packet, nonce)
@@ -95,8 +118,14 @@ def ping(request):
                 kind, _, source, destination, sequence = seen
                 if kind == 8 and origin[2] != PACKET_OUTGOING and destination == address:
                     arrived.add(sequence)
+                    sources.add(source)
                 if kind == 0 and origin[2] == PACKET_OUTGOING and source == address:
                     answered.add(sequence)
+        if underlay in ready:
+            packet, origin = underlay.recvfrom(2048)
+            tunnel = vxlan_of(packet, nonce) if origin[2] != PACKET_OUTGOING else None
+            if tunnel:
+                carriers.setdefault(tunnel[0], set()).add(tunnel[1])
         if sender in ready:
             packet = sender.recv(2048)
             seen = read_icmp(packet, nonce)
@@ -114,6 +143,8 @@ def ping(request):
         "arrived": len(arrived),
         "answeredByTarget": len(answered),
         "received": len(round_trips),
+        "sources": sorted(sources),
+        "vxlan": {str(vni): len(sequences) for vni, sequences in carriers.items()},
         "icmpErrors": sorted(set(errors)),
         "roundTripsMs": [round(round_trips[s], 3) for s in sorted(round_trips)],
     }

@@ -7,7 +7,7 @@ import stat
 import struct
 import time
 
-from kernel import Refused, open_in_root
+from kernel import Refused, open_in_root, tool
 from namespaces import resolve, root_of
 from pings import ETH_P_ALL, PACKET_OUTGOING
 from processes import outer_pids
@@ -32,12 +32,34 @@ def tcp(request):
     deadline = time.monotonic() + request["waitMs"] / 1000
     connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     connection.settimeout(request["waitMs"] / 1000)
-    answer = {"connected": False, "arrived": False, "from": None, "answer": ""}
+    connection.bind(("", 0))
+    own_port = connection.getsockname()[1]
+    answer = {"connected": False, "arrived": False, "from": None, "reachedPort": None, "answer": ""}
+
+    def look():
+        """What of this connection has come into the target's namespace so far."""
+        while watch:
+            try:
+                packet, origin = watch.recvfrom(65536)
+            except BlockingIOError:
+                return
+            header = (packet[0] & 15) * 4
+            if origin[2] == PACKET_OUTGOING or packet[9] != socket.IPPROTO_TCP or len(packet) < header + 4:
+                continue
+            source, destination = struct.unpack_from("!HH", packet, header)
+            if source == own_port:
+                answer["reachedPort"] = destination
+            if nonce.encode() in packet:
+                answer["arrived"], answer["from"] = True, socket.inet_ntoa(packet[12:16])
+
     try:
         connection.connect((address, port))
     except TimeoutError:
+        look()
         return answer | {"error": "timeout"}
     except OSError as error:
+        time.sleep(0.02)
+        look()
         return answer | {"error": os.strerror(error.errno) if error.errno else str(error)}
     answer["connected"] = True
     host = f"{address}:{port}"
@@ -48,10 +70,7 @@ def tcp(request):
         ready = select.select(ends, [], [], max(0, deadline - time.monotonic()))[0]
         if not ready:
             break
-        if watch in ready:
-            packet, origin = watch.recvfrom(65536)
-            if origin[2] != PACKET_OUTGOING and nonce.encode() in packet:
-                answer["arrived"], answer["from"] = True, socket.inet_ntoa(packet[12:16])
+        look()
         if connection in ready:
             try:
                 data = connection.recv(4096)
@@ -62,6 +81,24 @@ def tcp(request):
                 ends.remove(connection)
                 deadline = min(deadline, time.monotonic() + 0.05)
     return answer | {"answer": received[:MAX_ANSWER].decode("utf-8", "replace")}
+
+
+def features(_request):
+    """Kinds of links that the machine's kernel can make."""
+    os.unshare(os.CLONE_NEWNET)
+    tool("ip", "link", "add", "parent", "type", "veth", "peer", "name", "other")
+    found = []
+    for kind, options in (("ipvlan", ["link", "parent"]), ("macvlan", ["link", "parent"]),
+                          ("vxlan", ["id", "1", "dstport", "4789"]), ("vlan", ["link", "parent"])):
+        extra = ["id", "5"] if kind == "vlan" else []
+        before, after = (options, extra) if options[0] == "link" else ([], options)
+        try:
+            tool("ip", "link", "add", *before, "name", "probe", "type", kind, *after)
+            tool("ip", "link", "delete", "probe")
+            found.append(kind)
+        except Refused:
+            continue
+    return found
 
 
 def dns(request):

@@ -1,0 +1,250 @@
+import { removeFresh, startFresh } from "../../checks/fresh-container.ts";
+import { check, type Exercise, fail, pass } from "../../core/exercise.ts";
+import { inspectContainer } from "../../facts/inner-engine.ts";
+import {
+  allAddresses,
+  bridgePorts,
+  firstHost,
+  list,
+  type NetworkFacts,
+} from "../../facts/model.ts";
+
+const ID = "bridge/custom-options";
+const NAME = "my-bridge-003";
+const OUTSIDE = "10.77.0.1";
+
+const exists = check<NetworkFacts & { readonly bridge: string }>({
+  id: "network-exists",
+  title: `Network ${NAME} exists, with the bridge driver`,
+  async run({ facts }) {
+    const { networks } = firstHost(await facts());
+    const found = networks.find(({ name }) => name === NAME);
+    const expected = `a bridge network ${NAME}`;
+    if (found === undefined)
+      return fail(expected, `networks: ${list(networks.map(({ name }) => name))}`);
+    if (found.bridge === undefined) return fail(expected, `its driver is ${found.driver}`);
+    return pass({ ...found, bridge: found.bridge });
+  },
+});
+
+const subnet = check({
+  id: "subnet",
+  title: "Its bridge is in 172.25.0.0/16",
+  needs: { network: exists },
+  async run({ facts, network: { bridge } }) {
+    const { namespace } = firstHost(await facts());
+    const held = allAddresses(namespace).filter((each) => each.interface === bridge);
+    if (held.some(({ address, prefix }) => address.startsWith("172.25.") && prefix === 16))
+      return pass();
+    const actual = held.map(({ address, prefix }) => `${address}/${prefix}`);
+    return fail(`${bridge} has an address of 172.25.0.0/16`, list(actual), "Option --subnet");
+  },
+});
+
+interface Seen {
+  readonly ends: readonly {
+    readonly name: string;
+    readonly address: string;
+    readonly prefix: number;
+  }[];
+  /** Of three echo requests from one to the other, how many arrived. */
+  readonly between: number;
+  /** Sources that the gateway outside saw. */
+  readonly sources: readonly string[];
+}
+
+/** Two containers in the network, and what becomes of their packets. */
+const observed = check<Seen, { network: typeof exists }>({
+  id: "containers-start",
+  title: "Fresh containers start in it",
+  needs: { network: exists },
+  timeoutMs: 45_000,
+  async run({ lab, network, signal }) {
+    const host = lab.host();
+    const hand = host.hand();
+    const started = [await startFresh(host, network.id, ID)];
+    try {
+      started.push(await startFresh(host, network.id, ID));
+      const { byPid } = await hand.snapshot(
+        started.map(({ pid }) => pid),
+        { signal },
+      );
+      const now = (await hand.snapshot([], { signal })).host;
+      const ends = started.flatMap(({ pid }) => {
+        const inside = byPid[pid];
+        const port =
+          inside && bridgePorts(inside, now).find(({ bridge }) => bridge === network.bridge);
+        const address =
+          inside && allAddresses(inside).find((each) => each.interface === port?.inside);
+        return address
+          ? [{ name: address.interface, address: address.address, prefix: address.prefix }]
+          : [];
+      });
+      const [first, second] = started;
+      const [, to] = ends;
+      if (first === undefined || second === undefined || to === undefined || ends.length < 2) {
+        const names = await Promise.all(
+          started.map(({ id }) => inspectContainer(host, id, signal)),
+        );
+        return fail(
+          `their interfaces are ports of ${network.bridge}`,
+          list(names.map(({ Name }) => Name)),
+        );
+      }
+      const timing = { count: 3, intervalMs: 30, lastReplyWaitMs: 400 };
+      const from = { kind: "pid", pid: first.pid } as const;
+      const target = { kind: "pid", pid: second.pid } as const;
+      const between = await hand.ping({ from, target, address: to.address, ...timing }, { signal });
+      const out = { from, target: { kind: "outside" }, address: OUTSIDE, ...timing } as const;
+      const { sources } = await hand.ping(out, { signal });
+      return pass({ ends, between: between.arrived, sources });
+    } finally {
+      for (const one of started) await removeFresh(host, one);
+    }
+  },
+});
+
+const range = check({
+  id: "address-range",
+  title: "Containers get addresses of 172.25.100.0/24, with the prefix of the subnet",
+  needs: { observed },
+  run({ observed: { ends } }) {
+    const good = ends.every(
+      ({ address, prefix }) => address.startsWith("172.25.100.") && prefix === 16,
+    );
+    const actual = list(ends.map(({ address, prefix }) => `${address}/${prefix}`));
+    return good ? pass(undefined, actual) : fail("172.25.100.…/16", actual, "Option --ip-range");
+  },
+});
+
+const prefix = check({
+  id: "interface-prefix",
+  title: "Their interfaces are called intf0",
+  needs: { observed },
+  run({ observed: { ends } }) {
+    const names = list(ends.map(({ name }) => name));
+    if (ends.every(({ name }) => /^intf\d+$/.test(name))) return pass(undefined, names);
+    return fail("intf0 in each", names, "--opt com.docker.network.container_iface_prefix=…");
+  },
+});
+
+const noMasquerade = check({
+  id: "no-masquerade",
+  title: "What leaves the host keeps the container's own source address",
+  needs: { observed },
+  run({ observed: { ends, sources } }) {
+    const expected = "the gateway outside sees the container's own address";
+    const [first] = ends;
+    if (sources.length === 0) return fail(expected, "nothing of the container's arrives there");
+    if (sources.every((source) => source === first?.address)) return pass(undefined, list(sources));
+    const hint = "--opt com.docker.network.bridge.enable_ip_masquerade=…";
+    return fail(expected, `it sees ${list(sources)}`, hint);
+  },
+});
+
+const noIcc = check({
+  id: "no-communication",
+  title: "Containers in it do not reach each other",
+  needs: { observed },
+  run({ observed: { between } }) {
+    if (between === 0) return pass();
+    const hint = "--opt com.docker.network.bridge.enable_icc=…";
+    return fail("no packet from one arrives at the other", `${between} of 3 arrived`, hint);
+  },
+});
+
+const options = {
+  subnet: "--subnet 172.25.0.0/16",
+  range: "--ip-range 172.25.100.0/24",
+  prefix: "--opt com.docker.network.container_iface_prefix=intf",
+  masquerade: "--opt com.docker.network.bridge.enable_ip_masquerade=false",
+  icc: "--opt com.docker.network.bridge.enable_icc=false",
+};
+const create = (changed: Partial<typeof options> = {}) =>
+  `docker network create --driver bridge ${Object.values({ ...options, ...changed }).join(" ")} ${NAME}\n`;
+
+export const customOptions: Exercise = {
+  id: ID,
+  title: "A bridge network with options",
+  lesson: "bridge",
+  lab: "bridge",
+  requires: [],
+  checks: [exists, subnet, observed, range, prefix, noMasquerade, noIcc],
+  solutions: [
+    { name: "options", title: "As the lecture shows it", script: create() },
+    {
+      name: "compose",
+      title: "Declared in a compose file",
+      script: `mkdir -p /root/net && cd /root/net && cat > compose.yaml <<'Y'
+services: {one: {image: busybox, command: sleep infinity, networks: [n]}}
+networks:
+  n:
+    name: ${NAME}
+    driver_opts:
+      com.docker.network.container_iface_prefix: intf
+      com.docker.network.bridge.enable_ip_masquerade: "false"
+      com.docker.network.bridge.enable_icc: "false"
+    ipam: {config: [{subnet: 172.25.0.0/16, ip_range: 172.25.100.0/24}]}
+Y
+docker compose up -d`,
+    },
+    {
+      name: "by-rules",
+      title: "Masquerading and communication taken away by rules",
+      script: `${create({ masquerade: "", icc: "" })}
+        b=br-$(docker network inspect -f '{{.Id}}' ${NAME} | cut -c1-12)
+        iptables -I DOCKER-USER -i $b -o $b -j DROP
+        iptables -t nat -I POSTROUTING -s 172.25.0.0/16 -j ACCEPT`,
+    },
+  ],
+  wrongAnswers: [
+    {
+      name: "plain",
+      title: "Without options",
+      rejectedBy: "subnet",
+      script: `docker network create ${NAME}`,
+    },
+    {
+      name: "no-range",
+      title: "Without the range",
+      rejectedBy: "address-range",
+      script: create({ range: "" }),
+    },
+    {
+      name: "no-prefix",
+      title: "Without the prefix",
+      rejectedBy: "interface-prefix",
+      script: create({ prefix: "" }),
+    },
+    {
+      name: "masquerades",
+      title: "With masquerading",
+      rejectedBy: "no-masquerade",
+      script: create({ masquerade: "" }),
+    },
+    {
+      name: "communicates",
+      title: "With communication",
+      rejectedBy: "no-communication",
+      script: create({ icc: "" }),
+    },
+    {
+      name: "macvlan",
+      title: "Another driver",
+      rejectedBy: "network-exists",
+      script: `docker network create -d macvlan -o parent=eth0 --subnet 172.25.0.0/16 ${NAME}`,
+    },
+    {
+      name: "labels-only",
+      title: "The options are there, and rules undo them",
+      rejectedBy: "no-communication",
+      script: `${create()}iptables -I DOCKER-USER -j ACCEPT`,
+    },
+    {
+      name: "smaller-subnet",
+      title: "The range as the subnet",
+      rejectedBy: "subnet",
+      script: create({ subnet: "--subnet 172.25.100.0/24", range: "" }),
+    },
+  ],
+};

@@ -1,0 +1,206 @@
+import { containerRuns } from "../../checks/containers.ts";
+import { removeFresh, startFresh } from "../../checks/fresh-container.ts";
+import { check, type Exercise, fail, pass } from "../../core/exercise.ts";
+import { addressesOf, bridgePorts, firstHost, list } from "../../facts/model.ts";
+
+const ID = "bridge/user-defined-dns";
+const EMBEDDED = "127.0.0.11";
+const start = (name: string) =>
+  `docker run -d --name ${name} --network NETWORK busybox sleep infinity`;
+
+const appRuns = containerRuns("app", start("app"));
+const dbRuns = containerRuns("db", start("db"));
+
+const shared = check<
+  { readonly name: string; readonly address: string },
+  { app: typeof appRuns; db: typeof dbRuns }
+>({
+  id: "shared-network",
+  title: "app and db are in one user-defined bridge network",
+  needs: { app: appRuns, db: dbRuns },
+  async run({ facts, app, db }) {
+    const { networks, namespace } = firstHost(await facts());
+    const expected =
+      "a network with the bridge driver, other than the default one, with both in it";
+    const common = networks.filter(
+      ({ name, driver }) =>
+        driver === "bridge" && name !== "bridge" && app.networks[name] && db.networks[name],
+    );
+    for (const { name, bridge } of common) {
+      const plugged = [app, db].map((container) =>
+        bridgePorts(container.namespace, namespace).find((port) => port.bridge === bridge),
+      );
+      const end = plugged[1]?.inside;
+      const address = db.networks[name]?.address ?? "";
+      if (plugged[0] && end && addressesOf(db.namespace, end).includes(address)) {
+        return pass({ name, address }, name);
+      }
+    }
+    const told = [app, db].map((each) => `${each.name}: ${list(Object.keys(each.networks))}`);
+    const hint =
+      "docker network create makes one; docker network connect plugs a running container in.";
+    return fail(expected, told.join("; "), hint);
+  },
+});
+
+const noHostsEntry = check({
+  id: "no-hosts-entry",
+  title: "No line of a hosts file does the work",
+  needs: { app: appRuns },
+  async run({ lab, app, signal }) {
+    const file = await lab.host().hand().readFile("/etc/hosts", { pid: app.pid, signal });
+    if ("problem" in file) return pass(undefined, `/etc/hosts of app: ${file.problem}`);
+    const line = file.text.split("\n").find((each) => /^[^#]*\sdb(\s|$)/.test(each));
+    if (line === undefined) return pass();
+    const hint = "Take it out: the name is the embedded DNS server's work.";
+    return fail("/etc/hosts of app says nothing of db", line.trim(), hint);
+  },
+});
+
+const resolves = check({
+  id: "name-resolves",
+  title: "app finds db by its name, from Docker's embedded DNS",
+  needs: { app: appRuns, shared },
+  async run({ lab, app, shared: { address }, signal }) {
+    const from = { kind: "pid", pid: app.pid } as const;
+    const answer = await lab.host().hand().dns({ from, server: EMBEDDED, name: "db" }, { signal });
+    const expected = `${EMBEDDED} in app answers for db with ${address}`;
+    if (!answer.answered) return fail(expected, "nothing answers there");
+    if (answer.addresses.includes(address)) return pass(undefined, list(answer.addresses));
+    return fail(expected, answer.addresses.length > 0 ? list(answer.addresses) : "it knows no db");
+  },
+});
+
+const reaches = check({
+  id: "app-reaches-db",
+  title: "app reaches db at that address",
+  needs: { app: appRuns, db: dbRuns, shared, resolves },
+  async run({ lab, app, db, shared: { address }, signal }) {
+    const probe = {
+      from: { kind: "pid", pid: app.pid },
+      target: { kind: "pid", pid: db.pid },
+      address,
+      count: 3,
+      intervalMs: 30,
+    } as const;
+    const { arrived, received } = await lab.host().hand().ping(probe, { signal });
+    if (arrived === 3 && received === 3) return pass();
+    return fail(
+      `db answers app at ${address}`,
+      `3 sent, ${arrived} arrived at db, ${received} came back`,
+    );
+  },
+});
+
+const unknownElsewhere = check({
+  id: "unknown-in-default-bridge",
+  title: "From the default bridge the same names do not resolve",
+  needs: { app: appRuns, db: dbRuns },
+  timeoutMs: 30_000,
+  async run({ lab, signal }) {
+    const host = lab.host();
+    const fresh = await startFresh(host, "bridge", ID);
+    try {
+      const hand = host.hand();
+      const read = async (path: string) => {
+        const file = await hand.readFile(path, { pid: fresh.pid, signal });
+        return "text" in file ? file.text : "";
+      };
+      const expected = "a fresh container in the default bridge finds neither app nor db";
+      const hosts = (await read("/etc/hosts")).split("\n");
+      const known = hosts.find((line) => /^[^#]*\s(app|db)(\s|$)/.test(line));
+      if (known !== undefined) return fail(expected, `its hosts file says: ${known.trim()}`);
+      const servers = [...(await read("/etc/resolv.conf")).matchAll(/^nameserver\s+([\d.]+)/gm)];
+      for (const [, server = ""] of servers) {
+        for (const name of ["app", "db"]) {
+          const from = { kind: "pid", pid: fresh.pid } as const;
+          const { addresses } = await hand.dns({ from, server, name }, { signal });
+          if (addresses.length > 0) {
+            return fail(expected, `${server} answers for ${name} with ${list(addresses)}`);
+          }
+        }
+      }
+      return pass();
+    } finally {
+      await removeFresh(host, fresh);
+    }
+  },
+});
+
+const both = (network: string) =>
+  `for name in app db; do docker run -d --name $name --network ${network} busybox sleep infinity; done\n`;
+
+export const userDefinedDns: Exercise = {
+  id: ID,
+  title: "Names in a user-defined network",
+  lesson: "bridge",
+  lab: "bridge",
+  requires: [],
+  checks: [appRuns, dbRuns, shared, noHostsEntry, resolves, reaches, unknownElsewhere],
+  solutions: [
+    {
+      name: "create",
+      title: "Both start in the network",
+      script: `docker network create backend\n${both("backend")}`,
+    },
+    {
+      name: "connect",
+      title: "Both are plugged in while they run",
+      script: `docker network create backend; ${both("bridge")}docker network connect backend app; docker network connect backend db`,
+    },
+    {
+      name: "compose",
+      title: "By compose, with names for the containers",
+      script: `mkdir -p /root/dns && cd /root/dns
+        printf 'services:\\n  app: {image: busybox, container_name: app, command: sleep infinity}\\n  db: {image: busybox, container_name: db, command: sleep infinity}\\n' > compose.yaml
+        docker compose up -d`,
+    },
+  ],
+  wrongAnswers: [
+    {
+      name: "default-bridge",
+      title: "Both in the default bridge",
+      rejectedBy: "shared-network",
+      script: both("bridge"),
+    },
+    {
+      name: "links",
+      title: "The old links of the default bridge",
+      rejectedBy: "shared-network",
+      script: `docker run -d --name db busybox sleep infinity; docker run -d --name app --link db busybox sleep infinity`,
+    },
+    {
+      name: "hosts-entry",
+      title: "A line in a hosts file",
+      rejectedBy: "no-hosts-entry",
+      script: `docker network create backend; docker run -d --name db --network backend busybox sleep infinity
+        docker run -d --name app --network backend --add-host db:172.18.0.2 busybox sleep infinity`,
+    },
+    {
+      name: "two-networks",
+      title: "Each in a network of its own",
+      rejectedBy: "shared-network",
+      script: `docker network create one; docker network create two
+        docker run -d --name app --network one busybox sleep infinity
+        docker run -d --name db --network two busybox sleep infinity`,
+    },
+    {
+      name: "host-network",
+      title: "Both in the host's namespace",
+      rejectedBy: "shared-network",
+      script: both("host"),
+    },
+    {
+      name: "filtered",
+      title: "The name resolves, and no packet gets through",
+      rejectedBy: "app-reaches-db",
+      script: `docker network create -o com.docker.network.bridge.enable_icc=false backend\n${both("backend")}`,
+    },
+    {
+      name: "paused",
+      title: "db is paused",
+      rejectedBy: "db-runs",
+      script: `docker network create backend\n${both("backend")}docker pause db`,
+    },
+  ],
+};

@@ -1,0 +1,95 @@
+import { check, type Exercise, fail, pass } from "../../core/exercise.ts";
+import { linkNamed } from "../../facts/model.ts";
+import { neighbourReaches, onUnderlay } from "./underlay.ts";
+
+const members = onUnderlay("macvlan");
+const reached = neighbourReaches(members);
+
+const ownMac = check({
+  id: "own-mac",
+  title: "MAC and IP address are the container's own, as the neighbour sees them",
+  needs: { reached },
+  async run({ lab, signal, reached: member }) {
+    const expected = `the neighbour knows ${member.address} by ${member.mac}, and that is not the host's`;
+    const { host } = await lab.host("neighbour1").hand().snapshot([], { signal });
+    const seen = host.neighbours.find((each) => each["dst"] === member.address)?.["lladdr"];
+    if (seen === member.mac && member.mac !== member.parentMac) return pass(undefined, member.mac);
+    const { host: own } = await lab.host().hand().snapshot([], { signal });
+    const eth0 = String(linkNamed(own, "eth0")?.["address"]);
+    return fail(expected, `it knows it by ${String(seen)}; the host's eth0 has ${eth0}`);
+  },
+});
+
+const network = (options = "") =>
+  `docker network create -d macvlan -o parent=eth0 ${options} --subnet 10.77.0.0/24 --gateway 10.77.0.1 --ip-range 10.77.0.128/25 wide\n`;
+const run = (network_: string, options = "") =>
+  `docker run -d --name web --network ${network_} ${options} nginx\n`;
+
+export const macvlanUnderlay: Exercise = {
+  id: "drivers/macvlan-underlay",
+  title: "A container on the network under the host",
+  lesson: "drivers",
+  lab: "drivers",
+  requires: ["macvlan"],
+  checks: [members, reached, ownMac],
+  solutions: [
+    { name: "driver", title: "By Docker's driver", script: network() + run("wide") },
+    {
+      name: "fixed-address",
+      title: "With an address of choice",
+      script: network() + run("wide", "--ip 10.77.0.200"),
+    },
+    {
+      name: "by-hand",
+      title: "A macvlan interface made by hand, moved into a container",
+      script: `docker run -d --name web --network none nginx; pid=$(docker inspect -f '{{.State.Pid}}' web)
+        ip link add mv0 link eth0 type macvlan mode bridge; ip link set mv0 netns $pid
+        nsenter -t $pid -n ip addr add 10.77.0.140/24 dev mv0; nsenter -t $pid -n ip link set mv0 up`,
+    },
+  ],
+  wrongAnswers: [
+    {
+      name: "published-port",
+      title: "A published port in the default bridge",
+      rejectedBy: "on-the-underlay",
+      script: "docker run -d --name web -p 80:80 nginx",
+    },
+    {
+      name: "host-network",
+      title: "The host's own namespace",
+      rejectedBy: "on-the-underlay",
+      script: run("host"),
+    },
+    {
+      name: "other-subnet",
+      title: "An address that nobody outside knows",
+      rejectedBy: "on-the-underlay",
+      script: `docker network create -d macvlan -o parent=eth0 --subnet 10.88.0.0/24 wide\n${run("wide")}`,
+    },
+    {
+      name: "internal",
+      title: "Without a parent on the underlay",
+      rejectedBy: "on-the-underlay",
+      script: `docker network create -d macvlan --internal --subnet 10.77.0.0/24 wide\n${run("wide")}`,
+    },
+    {
+      name: "filtered",
+      title: "The container drops what comes",
+      rejectedBy: "neighbour-reaches-it",
+      script: `${network()}${run("wide")}nsenter -t $(docker inspect -f '{{.State.Pid}}' web) -n iptables -A INPUT -p icmp -j DROP`,
+    },
+    {
+      name: "host-answers",
+      title: "The host takes the address as well, and answers",
+      rejectedBy: "neighbour-reaches-it",
+      script: `${network()}${run("wide", "--ip 10.77.0.150")}ip addr add 10.77.0.150/24 dev eth0
+        nsenter -t $(docker inspect -f '{{.State.Pid}}' web) -n ip link set eth0 arp off`,
+    },
+    {
+      name: "bridge-in-subnet",
+      title: "A bridge network with the underlay's addresses",
+      rejectedBy: "on-the-underlay",
+      script: `docker network create --subnet 10.77.0.128/25 wide\n${run("wide")}`,
+    },
+  ],
+};
