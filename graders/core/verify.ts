@@ -48,10 +48,13 @@ const told = (result: ExerciseResult): string =>
 
 const statuses = ({ checks }: ExerciseResult) => checks.map(({ id, status }) => [id, status]);
 
-/** What a grading might leave behind on the host: containers, images, interfaces, filter rules. */
+/**
+ * What a grading might leave behind on the host: containers, images, interfaces, filter rules. A container that was
+ * restarted has another cable.
+ */
 async function state(lab: Lab): Promise<string> {
   const look =
-    "docker ps -aq | sort; docker images -aq | sort; ip -o link | cut -d: -f2; iptables-save | grep ^-A";
+    "docker ps -aq | sort; docker images -aq | sort; ip -o link | cut -d: -f2 | sed -E 's/^ (veth)[0-9a-f]+@.*/ \\1/' | sort; iptables-save | grep ^-A";
   return (await lab.host().capture(["sh", "-c", look])).stdout;
 }
 

@@ -6,8 +6,12 @@ import { hostAndNone } from "./drivers/host-and-none.ts";
 import { ipvlanL2 } from "./drivers/ipvlan-l2.ts";
 import { macvlanUnderlay } from "./drivers/macvlan-underlay.ts";
 import { interNetworkPing } from "./homework/inter-network-ping/index.ts";
+import { blockOneClient } from "./iptables/block-one-client.ts";
+import { publishPorts } from "./iptables/publish-ports.ts";
 import { createNetns } from "./namespaces/create-netns.ts";
 import { exposeContainerNetns } from "./namespaces/expose-container-netns.ts";
+import { swarmAttachable } from "./overlay/swarm-attachable.ts";
+import { vxlanByHand } from "./overlay/vxlan-by-hand.ts";
 import { connectTwoNamespaces } from "./veth/connect-two-namespaces.ts";
 import { findHostPeer } from "./veth/find-host-peer.ts";
 
@@ -23,5 +27,9 @@ export const exercises: readonly Exercise[] = [
   hostAndNone,
   macvlanUnderlay,
   ipvlanL2,
+  publishPorts,
+  blockOneClient,
   interNetworkPing,
+  vxlanByHand,
+  swarmAttachable,
 ];

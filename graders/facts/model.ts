@@ -2,7 +2,7 @@
  * One picture of a lab. What the inner engine says is a claim of the student's machine; what the kernel
  * says was read from outside. Checks compare the two and believe the kernel.
  */
-import type { NamespaceSnapshot } from "../../sandbox/index.ts";
+import type { KernelSnapshot, NamespaceSnapshot } from "../../sandbox/index.ts";
 
 export interface NetworkFacts {
   readonly id: string;
@@ -39,8 +39,8 @@ export interface HostFacts {
   readonly name: string;
   readonly networks: readonly NetworkFacts[];
   readonly containers: readonly ContainerFacts[];
-  /** The lab host's own network namespace. */
-  readonly namespace: NamespaceSnapshot;
+  /** The lab host's own network namespace, with the rules of its packet filter. */
+  readonly namespace: KernelSnapshot["host"];
   /** Those that `ip netns list` shows; null where a name leads to none. */
   readonly named: Readonly<Record<string, NamespaceSnapshot | null>>;
 }

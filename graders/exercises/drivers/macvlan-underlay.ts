@@ -67,10 +67,10 @@ export const macvlanUnderlay: Exercise = {
       script: `docker network create -d macvlan -o parent=eth0 --subnet 10.88.0.0/24 wide\n${run("wide")}`,
     },
     {
-      name: "internal",
-      title: "Without a parent on the underlay",
+      name: "ended",
+      title: "The container has ended",
       rejectedBy: "on-the-underlay",
-      script: `docker network create -d macvlan --internal --subnet 10.77.0.0/24 wide\n${run("wide")}`,
+      script: `${network()}${run("wide")}docker stop -t 0 web`,
     },
     {
       name: "filtered",

@@ -1,0 +1,196 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Lab } from "../../../sandbox/index.ts";
+import type { RunningContainer } from "../../checks/containers.ts";
+import { check, type Exercise, fail, pass } from "../../core/exercise.ts";
+import { ask, inspectContainer } from "../../facts/inner-engine.ts";
+import { type ContainerFacts, firstHost, list } from "../../facts/model.ts";
+
+const HOST = "10.77.0.11";
+
+interface Parts {
+  readonly server: RunningContainer;
+  readonly port: number;
+  readonly clients: readonly RunningContainer[];
+}
+
+const running = (container: ContainerFacts): container is RunningContainer =>
+  container.running && !container.paused && container.namespace !== null;
+
+const parts = check<Parts>({
+  id: "service-and-clients",
+  title: "A container publishes a port of the host, and two others run beside it",
+  async run({ facts }) {
+    const { containers, namespace } = firstHost(await facts());
+    const alive = containers.filter(running);
+    const server = alive.find(({ published }) => published.length > 0);
+    const expected =
+      "a container with a published TCP port, and two client containers with namespaces of their own";
+    const binding = server?.published.find(({ port }) => port.endsWith("/tcp"));
+    if (server === undefined || binding === undefined) {
+      return fail(
+        expected,
+        `none of ${list(alive.map(({ name }) => name))} publishes a port`,
+        "docker run -d -p 8080:80 nginx",
+      );
+    }
+    const clients = alive.filter(
+      (each) => each !== server && each.namespace.inode !== namespace.inode,
+    );
+    if (clients.length < 2)
+      return fail(expected, `beside ${server.name}: ${list(clients.map(({ name }) => name))}`);
+    return pass(
+      { server, port: binding.hostPort, clients },
+      `${server.name} on ${binding.hostPort}`,
+    );
+  },
+});
+
+/** Whether a request of the client at the published port is answered by the server. */
+async function served(
+  lab: Lab,
+  client: number,
+  { server, port }: Parts,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const probe = {
+    from: { kind: "pid", pid: client },
+    target: { kind: "pid", pid: server.pid },
+    address: HOST,
+    port,
+  } as const;
+  const { arrived, answer } = await lab.host().hand().tcp(probe, { signal });
+  return arrived && answer !== "";
+}
+
+const oneBlocked = check<
+  { readonly blocked: RunningContainer; readonly others: readonly RunningContainer[] },
+  { all: typeof parts }
+>({
+  id: "one-blocked",
+  title: "One client no longer reaches the service, the other one does",
+  needs: { all: parts },
+  async run({ lab, all, signal }) {
+    const reached = await Promise.all(all.clients.map(({ pid }) => served(lab, pid, all, signal)));
+    const blocked = all.clients.filter((_, index) => !reached[index]);
+    const others = all.clients.filter((_, index) => reached[index]);
+    const [first] = blocked;
+    const told = all.clients.map(
+      ({ name }, index) => `${name} ${reached[index] ? "reaches it" : "does not"}`,
+    );
+    if (blocked.length === 1 && first !== undefined && others.length > 0) {
+      return pass({ blocked: first, others }, told.join(", "));
+    }
+    const hint =
+      blocked.length === 0
+        ? "A packet to a published port is forwarded: its rule belongs into DOCKER-USER, and sees the container's port."
+        : undefined;
+    return fail(`exactly one client does not reach ${HOST}:${all.port}`, told.join(", "), hint);
+  },
+});
+
+const survives = check({
+  id: "survives-restart",
+  title: "It is still so after the blocked client was restarted",
+  needs: { all: parts, result: oneBlocked },
+  timeoutMs: 40_000,
+  async run({ lab, all, result: { blocked, others }, signal }) {
+    const host = lab.host();
+    const path = `/containers/${blocked.id}/restart?t=0`;
+    await ask(host, { method: "POST", path, timeoutMs: 15_000, signal });
+    // The new process needs its wires before anything can be said of them.
+    await sleep(300, undefined, { signal });
+    const { State } = await inspectContainer(host, blocked.id, signal);
+    const expected = `${blocked.name} is still kept out, and ${list(others.map(({ name }) => name))} is not`;
+    if (!State.Running) return fail(expected, `${blocked.name} does not run after its restart`);
+    const [again, ...rest] = await Promise.all(
+      [State.Pid, ...others.map(({ pid }) => pid)].map((pid) => served(lab, pid, all, signal)),
+    );
+    if (again) {
+      const hint =
+        "A rule inside the container's namespace, or one on its cable's name, goes with them.";
+      return fail(expected, `${blocked.name} reaches it again`, hint);
+    }
+    if (rest.includes(false)) return fail(expected, "another client is kept out now as well");
+    return pass();
+  },
+});
+
+const start = `docker run -d --name web -p 8080:80 nginx
+for name in client1 client2; do docker run -d --name $name busybox sleep infinity; done; sleep 0.5
+ip1=$(docker inspect -f '{{.NetworkSettings.IPAddress}}' client1)
+mac1=$(docker inspect -f '{{.NetworkSettings.MacAddress}}' client1)
+pid1=$(docker inspect -f '{{.State.Pid}}' client1)
+veth1=$(ip -o link | sed -n "s/^$(docker exec client1 cat /sys/class/net/eth0/iflink): \\([^@:]*\\)[@:].*/\\1/p")
+`;
+
+export const blockOneClient: Exercise = {
+  id: "iptables/block-one-client",
+  title: "Keep one client out",
+  lesson: "iptables",
+  lab: "iptables",
+  requires: [],
+  checks: [parts, oneBlocked, survives],
+  solutions: [
+    {
+      name: "docker-user",
+      title: "By its address, in DOCKER-USER and for Docker's proxy",
+      script: `${start}iptables -I DOCKER-USER -s $ip1 -p tcp --dport 80 -j DROP; iptables -I INPUT -s $ip1 -p tcp --dport 8080 -j DROP`,
+    },
+    {
+      name: "raw",
+      title: "Before any translation, in the raw table",
+      script: `${start}iptables -t raw -I PREROUTING -s $ip1 -p tcp --dport 8080 -j DROP`,
+    },
+    {
+      name: "own-network",
+      title: "The client is in a network of its own, whose subnet is kept out",
+      script: `${start}docker rm -f client1; docker network create --subnet 172.30.0.0/24 kept-out
+        docker run -d --name client1 --network kept-out busybox sleep infinity
+        iptables -t raw -I PREROUTING -s 172.30.0.0/24 -p tcp --dport 8080 -j DROP`,
+    },
+    {
+      name: "mac",
+      title: "By its MAC address, which follows from its address",
+      script: `${start}iptables -t raw -I PREROUTING -m mac --mac-source $mac1 -p tcp --dport 8080 -j DROP`,
+    },
+  ],
+  wrongAnswers: [
+    { name: "no-rule", title: "Both reach it", rejectedBy: "one-blocked", script: start },
+    {
+      name: "both-blocked",
+      title: "Nobody reaches it",
+      rejectedBy: "one-blocked",
+      script: `${start}iptables -t raw -I PREROUTING -i docker0 -p tcp --dport 8080 -j DROP`,
+    },
+    {
+      name: "published-port-in-forward",
+      title: "The published port, where only the container's is seen",
+      rejectedBy: "one-blocked",
+      script: `${start}iptables -I DOCKER-USER -s $ip1 -p tcp --dport 8080 -j DROP`,
+    },
+    {
+      name: "inside-the-container",
+      title: "A rule in the client's own namespace",
+      rejectedBy: "survives-restart",
+      script: `${start}nsenter -t $pid1 -n iptables -A OUTPUT -p tcp --dport 8080 -j DROP`,
+    },
+    {
+      name: "service-gone",
+      title: "Nothing is published",
+      rejectedBy: "service-and-clients",
+      script: `${start}docker rm -f web`,
+    },
+    {
+      name: "client-gone",
+      title: "The client is stopped",
+      rejectedBy: "service-and-clients",
+      script: `${start}docker stop -t 0 client1`,
+    },
+    {
+      name: "by-cable",
+      title: "By the name of its cable",
+      rejectedBy: "survives-restart",
+      script: `${start}nft add table bridge t; nft add chain bridge t c '{ type filter hook prerouting priority 0; }'; nft add rule bridge t c iifname $veth1 tcp dport 8080 drop`,
+    },
+  ],
+};

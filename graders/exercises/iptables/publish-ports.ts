@@ -1,0 +1,184 @@
+import type { TcpResult } from "../../../sandbox/index.ts";
+import { containerRuns } from "../../checks/containers.ts";
+import { check, type Exercise, fail, pass } from "../../core/exercise.ts";
+import { allAddresses, firstHost, list } from "../../facts/model.ts";
+
+const PORTS = [8080, 8443] as const;
+const HOST = "10.77.0.11";
+
+const c1Runs = containerRuns("c1", "docker run -d --name c1 -p 8080:80 … nginx");
+
+const published = check({
+  id: "published",
+  title: "Docker publishes ports 8080 and 8443 of the host for c1, on every address",
+  needs: { c1: c1Runs },
+  run({ c1 }) {
+    const missing = PORTS.filter(
+      (port) =>
+        !c1.published.some((each) => each.hostPort === port && each.hostAddress === "0.0.0.0"),
+    );
+    if (missing.length === 0) return pass();
+    const told = c1.published.map((each) => `${each.hostAddress}:${each.hostPort} → ${each.port}`);
+    return fail(
+      "0.0.0.0:8080 and 0.0.0.0:8443",
+      list([...new Set(told)]),
+      "docker run -p HOST:CONTAINER, once for each",
+    );
+  },
+});
+
+const dnat = check({
+  id: "docker-dnat",
+  title: "Rules of Docker's own chain lead both ports to c1's address",
+  needs: { c1: c1Runs, published },
+  async run({ facts, c1 }) {
+    const { namespace } = firstHost(await facts());
+    const own = allAddresses(c1.namespace).map(({ address }) => address);
+    const missing = PORTS.filter((port) => {
+      const rule = new RegExp(
+        `^-A DOCKER .*--dport ${port} -j DNAT --to-destination ([\\d.]+):\\d+`,
+        "m",
+      );
+      return !own.includes(rule.exec(namespace.iptablesSave)?.[1] ?? "");
+    });
+    if (missing.length === 0) return pass();
+    return fail(
+      `DNAT to ${list(own.filter((each) => each !== "127.0.0.1"))} in chain DOCKER`,
+      `no rule for: ${list(missing.map(String))}`,
+    );
+  },
+});
+
+/** What the rest of the world gets. */
+const asked = check<readonly TcpResult[], { c1: typeof c1Runs }>({
+  id: "reaches-c1",
+  title: "From outside the host, both ports lead into c1",
+  needs: { c1: c1Runs },
+  async run({ lab, signal, c1 }) {
+    const target = { kind: "pid", pid: c1.pid } as const;
+    const from = { kind: "outside" } as const;
+    const results = await Promise.all(
+      PORTS.map((port) => lab.host().hand().tcp({ from, target, address: HOST, port }, { signal })),
+    );
+    const lost = PORTS.filter((_, index) => results[index]?.reachedPort === null);
+    if (lost.length === 0) {
+      return pass(
+        results,
+        PORTS.map((port, index) => `${port} → ${results[index]?.reachedPort}`).join(", "),
+      );
+    }
+    const actual = lost.map(
+      (port) => `${port}: ${results[PORTS.indexOf(port)]?.error ?? "something else answers"}`,
+    );
+    return fail(`connections to ${HOST}:8080 and :8443 arrive in c1`, actual.join("; "));
+  },
+});
+
+const answers = check({
+  id: "nginx-answers",
+  title: "On 8080 the nginx in c1 answers",
+  needs: { asked },
+  run({ asked: [first] }) {
+    const head = first?.answer.split("\r\n\r\n")[0] ?? "";
+    const expected = "an answer of nginx to what arrived in c1";
+    if (!first?.arrived) return fail(expected, first?.error ?? "the request did not arrive in c1");
+    if (/^HTTP\/1\.\d \d{3}/.test(head) && /^server: nginx/im.test(head))
+      return pass(undefined, head.split("\r\n")[0]);
+    return fail(expected, head === "" ? "no answer" : (head.split("\r\n")[0] ?? ""));
+  },
+});
+
+const net = "docker network create my-bridge-001\n";
+
+export const publishPorts: Exercise = {
+  id: "iptables/publish-ports",
+  title: "A web server for the world outside",
+  lesson: "iptables",
+  lab: "iptables",
+  requires: [],
+  checks: [c1Runs, published, dnat, asked, answers],
+  solutions: [
+    {
+      name: "lecture",
+      title: "As the lecture shows it",
+      script: `${net}docker run -d -p 8080:80/tcp -p 8443:443/tcp --name c1 --network my-bridge-001 nginx; sleep 0.5`,
+    },
+    {
+      name: "both-to-80",
+      title: "Both ports lead to the one that nginx listens on",
+      script: "docker run -d --name c1 -p 8080:80 -p 8443:80 nginx; sleep 0.5",
+    },
+    {
+      name: "compose",
+      title: "Declared in a compose file",
+      script: `mkdir -p /root/web && cd /root/web
+        printf 'services:\\n  web: {image: nginx, container_name: c1, ports: ["8080:80", "8443:443"]}\\n' > compose.yaml
+        docker compose up -d; sleep 0.5`,
+    },
+  ],
+  wrongAnswers: [
+    {
+      name: "not-published",
+      title: "No port is published",
+      rejectedBy: "published",
+      script: "docker run -d --name c1 nginx",
+    },
+    {
+      name: "one-port",
+      title: "One of the two",
+      rejectedBy: "published",
+      script: "docker run -d --name c1 -p 8080:80 nginx",
+    },
+    {
+      name: "loopback-only",
+      title: "On loopback only",
+      rejectedBy: "published",
+      script: "docker run -d --name c1 -p 127.0.0.1:8080:80 -p 127.0.0.1:8443:443 nginx",
+    },
+    {
+      name: "exposed",
+      title: "Exposed in the image, not published",
+      rejectedBy: "published",
+      script: "docker run -d --name c1 --expose 8080 --expose 8443 nginx",
+    },
+    {
+      name: "own-rule",
+      title: "A rule of one's own in place of Docker's",
+      rejectedBy: "published",
+      script: `docker run -d --name c1 nginx; ip=$(docker inspect -f '{{.NetworkSettings.IPAddress}}' c1)
+        for p in 8080:80 8443:443; do iptables -t nat -A PREROUTING -p tcp --dport \${p%:*} -j DNAT --to $ip:\${p#*:}; done
+        iptables -I DOCKER-USER -j ACCEPT`,
+    },
+    {
+      name: "other-container",
+      title: "Another container has the ports",
+      rejectedBy: "published",
+      script: "docker run -d --name c2 -p 8080:80 -p 8443:443 nginx; docker run -d --name c1 nginx",
+    },
+    {
+      name: "busybox",
+      title: "Something else listens in c1",
+      rejectedBy: "nginx-answers",
+      script: "docker run -d --name c1 -p 8080:80 -p 8443:443 busybox httpd -f -p 80; sleep 0.5",
+    },
+    {
+      name: "dropped",
+      title: "A rule keeps the world out",
+      rejectedBy: "reaches-c1",
+      script:
+        "docker run -d --name c1 -p 8080:80 -p 8443:443 nginx; iptables -I DOCKER-USER -i eth0 -j DROP",
+    },
+    {
+      name: "rules-flushed",
+      title: "Docker's rules are gone, its proxy is left",
+      rejectedBy: "docker-dnat",
+      script: "docker run -d --name c1 -p 8080:80 -p 8443:443 nginx; iptables -t nat -F DOCKER",
+    },
+    {
+      name: "host-network",
+      title: "In the host's namespace",
+      rejectedBy: "published",
+      script: "docker run -d --name c1 --network host nginx",
+    },
+  ],
+};

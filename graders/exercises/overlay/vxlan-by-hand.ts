@@ -1,0 +1,232 @@
+import type { Lab, NamespaceSnapshot } from "../../../sandbox/index.ts";
+import { check, type Exercise, fail, pass, type Step } from "../../core/exercise.ts";
+import { allAddresses, dataOf, type HostFacts, kindOf, list } from "../../facts/model.ts";
+
+const VNI = 42;
+const PORT = 4789;
+
+const spaces = ({ namespace, named }: HostFacts): readonly NamespaceSnapshot[] => [
+  namespace,
+  ...Object.values(named).filter((each) => each !== null),
+];
+
+const tunnels = check({
+  id: "vxlan-on-both",
+  title: `Each host has a vxlan interface with VNI ${VNI} and UDP port ${PORT}`,
+  async run({ facts }) {
+    const { hosts } = await facts();
+    const without = hosts.filter(
+      (host) =>
+        !spaces(host).some((space) =>
+          space.links.some((link) => {
+            const { id, port } = dataOf(link);
+            return kindOf(link) === "vxlan" && id === VNI && port === PORT;
+          }),
+        ),
+    );
+    if (hosts.length >= 2 && without.length === 0) return pass();
+    const told = hosts.map((host) => {
+      const all = spaces(host).flatMap(({ links }) =>
+        links.filter((link) => kindOf(link) === "vxlan"),
+      );
+      const each = all.map(
+        (link) =>
+          `${String(link["ifname"])} id ${String(dataOf(link)["id"])} port ${String(dataOf(link)["port"])}`,
+      );
+      return `${host.name}: ${list(each)}`;
+    });
+    const hint = `ip link add … type vxlan id ${VNI} dstport ${PORT} remote …: without dstport Linux takes another port.`;
+    return fail(`vxlan ${VNI} on port ${PORT} on both`, told.join("; "), hint);
+  },
+});
+
+interface End {
+  readonly name: string;
+  readonly address: string;
+}
+
+const ends = check<readonly [readonly End[], readonly End[]]>({
+  id: "namespace-on-each",
+  title: "Each host has a network namespace of its own with an address",
+  async run({ facts }) {
+    const { hosts } = await facts();
+    const found = hosts.map((host) =>
+      Object.entries(host.named).flatMap(([name, space]): End[] =>
+        space === null || space.inode === host.namespace.inode
+          ? []
+          : allAddresses(space)
+              .filter((each) => each.interface !== "lo")
+              .map(({ address }) => ({ name, address })),
+      ),
+    );
+    const [first = [], second = []] = found;
+    if (first.length > 0 && second.length > 0) return pass([first, second] as const);
+    const told = hosts.map(
+      ({ name }, index) =>
+        `${name}: ${list((found[index] ?? []).map((end) => `${end.name} ${end.address}`))}`,
+    );
+    return fail("a named network namespace with an IPv4 address on each host", told.join("; "));
+  },
+});
+
+async function across(lab: Lab, way: readonly [string, End, string, End], signal: AbortSignal) {
+  const [fromHost, from, toHost, to] = way;
+  return lab
+    .host(fromHost)
+    .hand()
+    .ping(
+      {
+        from: { kind: "named", name: from.name },
+        target: { kind: "named", name: to.name },
+        targetHost: toHost,
+        address: to.address,
+        underlay: { kind: "outside" },
+        count: 3,
+        intervalMs: 50,
+      },
+      { signal },
+    );
+}
+
+const carried = check({
+  id: "reach-over-vxlan",
+  title: `They reach each other, and the underlay carries it in UDP ${PORT} with VNI ${VNI}`,
+  needs: { tunnels, ends },
+  timeoutMs: 40_000,
+  async run({ lab, signal, ends: [left, right] }) {
+    const expected = "3 of 3 echo requests each way, each inside VXLAN on the underlay";
+    const told: string[] = [];
+    for (const first of left.slice(0, 4)) {
+      for (const second of right.slice(0, 4)) {
+        const there = await across(lab, ["host1", first, "host2", second], signal);
+        const back = await across(lab, ["host2", second, "host1", first], signal);
+        const whole = [there, back].every(
+          (ping) => ping.arrived === 3 && ping.received === 3 && ping.vxlan[VNI] === 3,
+        );
+        if (whole) return pass(undefined, `${first.address} and ${second.address}`);
+        const seen = Object.entries(there.vxlan).map(([vni, count]) => `${count} with VNI ${vni}`);
+        told.push(
+          `${first.name} to ${second.name}: ${there.arrived} of 3 arrived, ${back.arrived} of 3 the other way, in VXLAN: ${list(seen)}`,
+        );
+      }
+    }
+    const hint =
+      "tcpdump -ni eth0 udp port 4789 on both hosts shows whether the tunnel sends, and to whom.";
+    return fail(expected, told.join("; "), hint);
+  },
+});
+
+/** One host's side, with its number; `vxlan` are options of the tunnel. */
+const side = (host: 1 | 2, vxlan: string, more = ""): Step => ({
+  host: `host${host}`,
+  script: `set -e
+    ip netns add blue; ip link add br42 type bridge; ip link set br42 up
+    ip link add vx42 type vxlan ${vxlan}; ip link set vx42 master br42 up
+    ip link add near type veth peer name eth0 netns blue; ip link set near master br42 up
+    ip -n blue addr add 10.42.0.${host}/24 dev eth0; ip -n blue link set eth0 up
+    iptables -I FORWARD -i br42 -o br42 -j ACCEPT
+    ${more}`,
+});
+const remote = (host: 1 | 2) => `remote 10.77.0.1${3 - host} local 10.77.0.1${host} dev eth0`;
+const pair = (vxlan: (host: 1 | 2) => string, more = "") => [
+  side(1, vxlan(1), more),
+  side(2, vxlan(2), more),
+];
+
+export const vxlanByHand: Exercise = {
+  id: "overlay/vxlan-by-hand",
+  title: "A tunnel between two hosts by hand",
+  lesson: "overlay",
+  lab: "overlay",
+  requires: ["vxlan"],
+  checks: [tunnels, ends, carried],
+  solutions: [
+    {
+      name: "unicast",
+      title: "Each end knows the other",
+      script: pair((host) => `id 42 dstport 4789 ${remote(host)}`),
+    },
+    {
+      name: "multicast",
+      title: "The ends find each other by a multicast group",
+      script: pair(() => "id 42 dstport 4789 group 239.1.1.1 dev eth0"),
+    },
+    {
+      name: "fdb",
+      title: "The other end is written into the forwarding table",
+      script: ([1, 2] as const).map((host) =>
+        side(
+          host,
+          `id 42 dstport 4789 local 10.77.0.1${host}`,
+          `bridge fdb append 00:00:00:00:00:00 dev vx42 dst 10.77.0.1${3 - host}`,
+        ),
+      ),
+    },
+    {
+      name: "in-namespace",
+      title: "The tunnel's interface is in the namespace itself, without a bridge",
+      script: ([1, 2] as const).map((host) => ({
+        host: `host${host}`,
+        script: `ip netns add red; ip link add vx42 type vxlan id 42 dstport 4789 ${remote(host)}
+          ip link set vx42 netns red; ip -n red addr add 10.42.0.${host}/24 dev vx42; ip -n red link set vx42 up`,
+      })),
+    },
+  ],
+  wrongAnswers: [
+    {
+      name: "one-side",
+      title: "One host only",
+      rejectedBy: "vxlan-on-both",
+      script: [side(1, `id 42 dstport 4789 ${remote(1)}`)],
+    },
+    {
+      name: "other-vni",
+      title: "Another VNI",
+      rejectedBy: "vxlan-on-both",
+      script: pair((host) => `id 43 dstport 4789 ${remote(host)}`),
+    },
+    {
+      name: "default-port",
+      title: "The port that Linux takes by itself",
+      rejectedBy: "vxlan-on-both",
+      script: pair((host) => `id 42 dstport 8472 ${remote(host)}`),
+    },
+    {
+      name: "routed",
+      title: "Routes over the underlay do the work",
+      rejectedBy: "reach-over-vxlan",
+      script: ([1, 2] as const).map((host) => ({
+        host: `host${host}`,
+        script: `ip link add vx42 type vxlan id 42 dstport 4789 ${remote(host)}; ip link set vx42 up
+          ip netns add blue; ip link add near type veth peer name eth0 netns blue; ip link set near up
+          ip addr add 10.4${host}.0.254/24 dev near; ip -n blue addr add 10.4${host}.0.1/24 dev eth0
+          ip -n blue link set eth0 up; ip -n blue route add default via 10.4${host}.0.254
+          ip route add 10.4${3 - host}.0.0/24 via 10.77.0.1${3 - host}; sysctl -qw net.ipv4.ip_forward=1
+          iptables -I FORWARD -j ACCEPT`,
+      })),
+    },
+    {
+      name: "wrong-remote",
+      title: "The tunnel leads to nobody",
+      rejectedBy: "reach-over-vxlan",
+      script: pair(
+        (host) => `id 42 dstport 4789 remote 10.77.0.99 local 10.77.0.1${host} dev eth0`,
+      ),
+    },
+    {
+      name: "tunnel-down",
+      title: "The interface is down",
+      rejectedBy: "reach-over-vxlan",
+      script: pair((host) => `id 42 dstport 4789 ${remote(host)}`, "ip link set vx42 down"),
+    },
+    {
+      name: "same-address",
+      title: "The same address on both sides",
+      rejectedBy: "reach-over-vxlan",
+      script: pair(
+        (host) => `id 42 dstport 4789 ${remote(host)}`,
+        "ip -n blue addr flush dev eth0; ip -n blue addr add 10.42.0.9/24 dev eth0",
+      ),
+    },
+  ],
+};
