@@ -20,7 +20,7 @@ Usage: graders <command> [options]
   check [EXERCISE…] --lab <id> [--format pretty|json|junit|tap]
                                               grade a lab; without EXERCISE: all of its lesson
   solve EXERCISE --lab <id> [--solution NAME] run a reference solution on a lab
-  verify [EXERCISE…]                          prove exercises: solutions pass, wrong answers don't
+  verify [EXERCISE…] [--jobs N]               prove exercises: solutions pass, wrong answers don't
 
   --lab may be left out where one lab runs.
   --engine managed|unix:///…|tcp://…          the engine that labs run on (also PATCHBAY_ENGINE)
@@ -110,24 +110,41 @@ async function solve(args: string[]): Promise<number> {
 }
 
 async function verify(args: string[], signal: AbortSignal): Promise<number> {
-  const { values, positionals } = parseArgs({
-    args,
-    options: engineOption,
-    allowPositionals: true,
-  });
+  const options = { ...engineOption, jobs: { type: "string", default: "2" } } as const;
+  const { values, positionals } = parseArgs({ args, options, allowPositionals: true });
+  const jobs = Number(values.jobs);
+  if (!Number.isInteger(jobs) || jobs < 1 || jobs > 16) {
+    throw new UsageError(`--jobs ${values.jobs}: give a whole number from 1 to 16.`);
+  }
   const wanted = positionals.length > 0 ? positionals.map(exerciseNamed) : exercises;
   await using engine = await openEngine(values.engine);
   const colors = colorsFor(process.stdout);
   const counts = { held: 0, broken: 0 };
-  for (const exercise of wanted) {
-    process.stdout.write(`${colors.bold(exercise.id)}\n`);
+  const prove = async (exercise: Exercise): Promise<string> => {
+    const lines = [colors.bold(exercise.id)];
     for await (const { claim, holds, actual } of verifyExercise(exercise, engine, signal)) {
-      const mark = holds ? colors.green("✔") : colors.red("✖");
-      process.stdout.write(`  ${mark} ${claim}\n`);
-      if (actual !== undefined)
-        process.stdout.write(`      ${actual.replace(/\n/g, "\n      ")}\n`);
+      lines.push(`  ${holds ? colors.green("✔") : colors.red("✖")} ${claim}`);
+      if (actual !== undefined) lines.push(`      ${actual.replace(/\n/g, "\n      ")}`);
       counts[holds ? "held" : "broken"] += 1;
     }
+    return lines.join("\n");
+  };
+  // Side by side in labs of their own; told in the order asked for.
+  const proofs = wanted.map(() => Promise.withResolvers<string>());
+  const waiting = wanted.map((exercise, index) => ({ exercise, proof: proofs[index] }));
+  const worker = async () => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      await prove(next.exercise).then(next.proof?.resolve, next.proof?.reject);
+    }
+  };
+  const workers = Array.from({ length: jobs }, worker);
+  try {
+    for (const { promise } of proofs) process.stdout.write(`${await promise}\n`);
+  } finally {
+    waiting.length = 0;
+    // Labs of the others are removed before the command ends.
+    for (const { promise } of proofs) promise.catch(() => undefined);
+    await Promise.all(workers);
   }
   process.stdout.write(`${counts.held} held, ${counts.broken} did not\n`);
   return counts.broken === 0 ? exitCodes.passed : exitCodes.failed;

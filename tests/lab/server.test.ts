@@ -300,7 +300,7 @@ test("grades the lab, check by check, one run at a time", async () => {
     student.ask("POST", path, { exercise: "homework/none" }),
     student.ask("POST", path, { exercise: "bridge/by-hand" }),
   ]);
-  expect(both.map(({ status }) => status)).toEqual([404, 404]);
+  expect(both.map(({ status }) => status)).toEqual([404, 409]);
 });
 
 test("tells a lab that broke as broken, and never as the student's mistake", async () => {
