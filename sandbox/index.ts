@@ -25,6 +25,8 @@ export interface EngineDescription {
   readonly isolation: IsolationRung;
   /** One sentence on what that rung keeps out. */
   readonly isolationMeaning: string;
+  /** What starts the labs' containers, as the engine names it: `runc 1.1.5+ds1`. */
+  readonly runtime: string;
   /** Cgroup hierarchy that lab hosts see. */
   readonly cgroupVersion: 1 | 2;
 }

@@ -2,6 +2,9 @@ import type { Exercise } from "../core/exercise.ts";
 import { bridgeByHand } from "./bridge/by-hand.ts";
 import { customOptions } from "./bridge/custom-options.ts";
 import { userDefinedDns } from "./bridge/user-defined-dns.ts";
+import { fromRunCommands } from "./compose/from-run-commands.ts";
+import { healthcheck } from "./compose/healthcheck.ts";
+import { networksAndIpam } from "./compose/networks-and-ipam.ts";
 import { hostAndNone } from "./drivers/host-and-none.ts";
 import { ipvlanL2 } from "./drivers/ipvlan-l2.ts";
 import { macvlanUnderlay } from "./drivers/macvlan-underlay.ts";
@@ -32,4 +35,7 @@ export const exercises: readonly Exercise[] = [
   interNetworkPing,
   vxlanByHand,
   swarmAttachable,
+  fromRunCommands,
+  networksAndIpam,
+  healthcheck,
 ];

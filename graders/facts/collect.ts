@@ -14,12 +14,13 @@ async function collectHost(host: LabHost, signal: AbortSignal): Promise<HostFact
     networks,
     namespace: kernel.host,
     named: kernel.byName,
-    containers: containers.map(({ Id, Name, State, NetworkSettings }) => ({
+    containers: containers.map(({ Id, Name, Config, State, NetworkSettings }) => ({
       id: Id,
       name: Name.replace(/^\//, ""),
       running: State.Running,
       paused: State.Paused ?? false,
       pid: State.Pid,
+      labels: Config.Labels ?? {},
       networks: Object.fromEntries(
         Object.entries(NetworkSettings.Networks ?? {}).map(([name, { IPAddress = "" }]) => [
           name,

@@ -16,7 +16,13 @@ const network = z.object({
 const containerInspection = z.object({
   Id: z.string(),
   Name: z.string(),
-  State: z.object({ Running: z.boolean(), Paused: z.boolean().optional(), Pid: z.number().int() }),
+  Config: z.object({ Labels: z.record(z.string(), z.string()).nullish() }),
+  State: z.object({
+    Running: z.boolean(),
+    Paused: z.boolean().optional(),
+    Pid: z.number().int(),
+    Health: z.object({ Status: z.string() }).nullish(),
+  }),
   NetworkSettings: z.object({
     Networks: z.record(z.string(), z.object({ IPAddress: z.string().optional() })).nullish(),
     Ports: z

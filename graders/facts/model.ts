@@ -24,6 +24,8 @@ export interface ContainerFacts {
   readonly networks: Readonly<Record<string, { readonly address: string }>>;
   /** As the engine says; the lab host's numbering. */
   readonly pid: number;
+  /** As the engine says. */
+  readonly labels: Readonly<Record<string, string>>;
   /** As the engine says: which ports of the host lead to it. */
   readonly published: readonly {
     readonly hostAddress: string;

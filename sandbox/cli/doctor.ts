@@ -69,6 +69,15 @@ function kernelFeatures(): Finding[] {
   ];
 }
 
+/** runc's version, and what it means for the walls of labs. */
+function runtimeMeaning(runtime: string): string {
+  const [, major, minor, patch] = /^runc (\d+)\.(\d+)\.(\d+)/.exec(runtime) ?? [];
+  if (major === undefined) return runtime;
+  const number = (Number(major) * 1000 + Number(minor)) * 1000 + Number(patch);
+  if (number >= 1_002_008) return runtime;
+  return `${runtime}: older than 1.2.8, which has the fixes of CVE-2025-31133, -52565 and -52881, unless the distribution has added them`;
+}
+
 async function engine(option: string | undefined): Promise<{
   readonly findings: readonly Finding[];
   readonly description?: EngineDescription;
@@ -77,6 +86,7 @@ async function engine(option: string | undefined): Promise<{
     await using sandbox = await openEngine(option);
     const description = await sandbox.describe();
     const labs = (await sandbox.list()).length;
+    const room = await sandbox.room();
     return {
       description,
       findings: [
@@ -85,6 +95,13 @@ async function engine(option: string | undefined): Promise<{
           name: "Isolation",
           ok: true,
           value: `${description.isolation}: ${description.isolationMeaning}`,
+        },
+        { name: "Runtime", ok: true, value: runtimeMeaning(description.runtime) },
+        {
+          name: "Left",
+          ok: room.diskBytes > GIB,
+          value: `${(room.memoryBytes / GIB).toFixed(1)} GiB memory, ${(room.diskBytes / GIB).toFixed(1)} GiB disk where labs lie`,
+          fix: "Make room on the disk: a lab may take up to 4 GiB of it.",
         },
         { name: "cgroups", ok: true, value: `version ${description.cgroupVersion}` },
         { name: "Labs", ok: true, value: String(labs) },

@@ -99,13 +99,15 @@ export class DockerEngine implements SandboxEngine {
   }
 
   async describe(): Promise<EngineDescription> {
-    const info = await this.#docker.info();
+    const [info, version] = await Promise.all([this.#docker.info(), this.#docker.version()]);
     const isolation = isolationOf(info);
+    const runc = version.Components?.find(({ Name }) => Name === "runc");
     return {
       name: this.#name,
       version: info.ServerVersion,
       isolation,
       isolationMeaning: isolationMeanings[isolation],
+      runtime: runc === undefined ? info.DefaultRuntime : `runc ${runc.Version}`,
       cgroupVersion: info.CgroupVersion === "2" ? 2 : 1,
     };
   }

@@ -1,5 +1,5 @@
 /** What every engine keeps to, run over each engine that can run here. */
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
@@ -86,6 +86,11 @@ describe.each(subjects)("$name", (subject) => {
     expect(description.isolation).toBe(subject.isolation);
     expect(description.isolationMeaning).not.toBe("");
     expect(description.version).toMatch(/^\d+\./);
+    expect(description.runtime).toMatch(/^runc \d+\./);
+    // A machine shows one of the two.
+    const version = existsSync("/sys/fs/cgroup/cgroup.controllers") ? 2 : 1;
+    expect(description.cgroupVersion).toBe(version);
+    console.info(`${subject.name}: cgroup version ${version}`);
   });
 
   test("gives a lab whose engine answers at once", async () => {

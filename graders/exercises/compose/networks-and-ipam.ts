@@ -1,0 +1,163 @@
+import { composeFileOf, serviceContainers } from "../../checks/compose-project.ts";
+import { check, type Exercise, fail, pass } from "../../core/exercise.ts";
+import { allAddresses, bridgePorts, firstHost, list } from "../../facts/model.ts";
+
+const SUBNET = "100.64.16.0/24";
+const inSubnet = (address: string) => address.startsWith("100.64.16.");
+
+const declared = check<{ readonly bridge: string }>({
+  id: "network-of-project",
+  title: `A compose project has a network with the subnet ${SUBNET}`,
+  async run({ lab, facts, signal }) {
+    const host = firstHost(await facts());
+    const found = host.networks.find(
+      ({ subnets, bridge }) => bridge !== undefined && subnets.includes(SUBNET),
+    );
+    const expected = `a bridge network with subnet ${SUBNET}`;
+    if (found?.bridge !== undefined) {
+      const held = allAddresses(host.namespace).filter((each) => each.interface === found.bridge);
+      if (held.some(({ address, prefix }) => inSubnet(address) && prefix === 24))
+        return pass({ bridge: found.bridge }, found.name);
+      return fail(
+        expected,
+        `${found.bridge} has: ${list(held.map(({ address, prefix }) => `${address}/${prefix}`))}`,
+      );
+    }
+    const own = host.networks.filter(({ name }) => !["bridge", "host", "none"].includes(name));
+    const told = own.map(({ name, subnets }) => `${name}: ${list(subnets)}`);
+    const started = serviceContainers(host, "server")[0];
+    const read =
+      started === undefined ? undefined : await composeFileOf(lab.host(), started, signal);
+    const where = read && "file" in read ? `; see ${read.file.where("networks")}` : "";
+    const hint =
+      "networks: NAME: ipam: config: - subnet: …; a network that is there already keeps its subnet until docker compose down.";
+    return fail(expected, `${list(told)}${where}`, hint);
+  },
+});
+
+const member = check({
+  id: "server-in-it",
+  title: "Service server runs in it, with an address of that subnet",
+  needs: { network: declared },
+  async run({ facts, network: { bridge } }) {
+    const host = firstHost(await facts());
+    const all = serviceContainers(host, "server");
+    const expected = `a container of service server with an address of ${SUBNET}`;
+    const [first] = all;
+    if (first === undefined) return fail(expected, "no compose service server");
+    for (const { namespace, running } of all) {
+      if (!running || namespace === null) continue;
+      const port = bridgePorts(namespace, host.namespace).find((each) => each.bridge === bridge);
+      const address = allAddresses(namespace).find((each) => each.interface === port?.inside);
+      if (address !== undefined && inSubnet(address.address))
+        return pass(undefined, address.address);
+    }
+    const told = all.map(
+      ({ name, running, networks }) =>
+        `${name}: ${running ? list(Object.keys(networks)) : "does not run"}`,
+    );
+    return fail(expected, told.join("; "));
+  },
+});
+
+const answers = check({
+  id: "server-answers",
+  title: "Port 8080 of the host leads to it",
+  needs: { member },
+  async run({ lab, facts, signal }) {
+    const host = firstHost(await facts());
+    for (const { pid, running } of serviceContainers(host, "server")) {
+      if (!running) continue;
+      const probe = {
+        from: { kind: "outside" },
+        target: { kind: "pid", pid },
+        address: "10.77.0.11",
+        port: 8080,
+      } as const;
+      const { arrived, answer } = await lab.host().hand().tcp(probe, { signal });
+      if (arrived && answer !== "") return pass();
+    }
+    return fail("10.77.0.11:8080 is answered by service server", "no request arrives in it");
+  },
+});
+
+const FOLDER = "/root/compose/networks-and-ipam";
+const up = (text: string) =>
+  `mkdir -p ${FOLDER} && cd ${FOLDER} && cat > compose.yaml <<'Y'\n${text}\nY\ndocker compose up -d && sleep 2\n`;
+const file = (
+  subnet = SUBNET,
+  ports = '["8080:8080"]',
+  networks = "[client_server_network_002]",
+) => `services:
+  server:
+    image: server
+    ports: ${ports}
+    networks: ${networks}
+networks:
+  client_server_network_002:
+    ipam:
+      config:
+        - subnet: ${subnet}
+  other:`;
+
+export const networksAndIpam: Exercise = {
+  id: "compose/networks-and-ipam",
+  title: "A network with a subnet of choice",
+  lesson: "compose",
+  lab: "compose",
+  requires: [],
+  checks: [declared, member, answers],
+  solutions: [
+    { name: "lecture", title: "As the lecture writes it", script: up(file()) },
+    {
+      name: "default",
+      title: "The project's default network has the subnet",
+      script: up(
+        `services: {server: {image: server, ports: ["8080:8080"]}}\nnetworks: {default: {ipam: {config: [{subnet: ${SUBNET}}]}}}`,
+      ),
+    },
+    {
+      name: "external",
+      title: "A network made before, named as external",
+      script: `docker network create --subnet ${SUBNET} before\n${up(`services: {server: {image: server, ports: ["8080:80", "8080:8080"], networks: [n]}}\nnetworks: {n: {external: true, name: before}}`).replace('"8080:80", ', "")}`,
+    },
+  ],
+  wrongAnswers: [
+    {
+      name: "no-ipam",
+      title: "Without a subnet",
+      rejectedBy: "network-of-project",
+      script: up('services: {server: {image: server, ports: ["8080:8080"]}}'),
+    },
+    {
+      name: "other-subnet",
+      title: "Another subnet",
+      rejectedBy: "network-of-project",
+      script: up(file("100.64.17.0/24")),
+    },
+    {
+      name: "wider",
+      title: "A wider subnet around it",
+      rejectedBy: "network-of-project",
+      script: up(file("100.64.0.0/16")),
+    },
+    {
+      name: "not-a-member",
+      title: "The service is in another network",
+      rejectedBy: "server-in-it",
+      script: `${up(file(SUBNET, '["8080:8080"]', "[other]"))}docker network create --subnet ${SUBNET} alone || true`,
+    },
+    {
+      name: "not-published",
+      title: "No port",
+      rejectedBy: "server-answers",
+      script: up(file(SUBNET, "[]")),
+    },
+    {
+      name: "by-hand",
+      title: "Without compose",
+      rejectedBy: "server-in-it",
+      script: `docker network create --subnet ${SUBNET} n; docker run -d --name server --network n -p 8080:8080 server; sleep 2`,
+    },
+  ],
+};
