@@ -2,9 +2,11 @@ import type { Exercise } from "../core/exercise.ts";
 import { bridgeByHand } from "./bridge/by-hand.ts";
 import { customOptions } from "./bridge/custom-options.ts";
 import { userDefinedDns } from "./bridge/user-defined-dns.ts";
+import { buildArgs } from "./compose/build-args.ts";
 import { fromRunCommands } from "./compose/from-run-commands.ts";
 import { healthcheck } from "./compose/healthcheck.ts";
 import { networksAndIpam } from "./compose/networks-and-ipam.ts";
+import { overrideMerge } from "./compose/override-merge.ts";
 import { hostAndNone } from "./drivers/host-and-none.ts";
 import { ipvlanL2 } from "./drivers/ipvlan-l2.ts";
 import { macvlanUnderlay } from "./drivers/macvlan-underlay.ts";
@@ -37,5 +39,7 @@ export const exercises: readonly Exercise[] = [
   swarmAttachable,
   fromRunCommands,
   networksAndIpam,
+  overrideMerge,
+  buildArgs,
   healthcheck,
 ];

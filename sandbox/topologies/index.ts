@@ -14,6 +14,38 @@ const oneHost = (name: string, setup = "") =>
 /** Its cable is another one in each lab. */
 const web = "docker run -d --name web nginx";
 
+/** What two exercises on compose begin with. */
+const composeFiles = `
+mkdir -p /root/compose/override-merge /root/compose/build-args/server
+cat > /root/compose/override-merge/compose.yaml <<'YAML'
+services:
+  server:
+    image: server
+    ports:
+      - "8080:8080"
+YAML
+cat > /root/compose/build-args/server/Dockerfile <<'DOCKERFILE'
+ARG FROM
+FROM \${FROM}
+ARG VERSION=unknown
+COPY app.py /app/app.py
+RUN echo "$VERSION" > /app/version
+WORKDIR /app
+CMD ["python3", "-m", "uvicorn", "app:app", "--host", "0.0.0.0", "--port", "8080"]
+DOCKERFILE
+cat > /root/compose/build-args/server/app.py <<'PYTHON'
+"""Says on every path which version it was built as."""
+
+
+async def app(scope, receive, send):
+    if scope["type"] != "http":
+        return
+    text = open("/app/version", "rb").read()
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": text})
+PYTHON
+`;
+
 const all = [
   oneHost("namespaces", web),
   oneHost("veth", web),
@@ -27,7 +59,7 @@ const all = [
   }),
   oneHost("iptables"),
   topology({ name: "overlay", networks: [underlay], hosts: [host1, host2] }),
-  oneHost("compose"),
+  oneHost("compose", composeFiles),
   oneHost("netbox"),
 ];
 

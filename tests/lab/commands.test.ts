@@ -169,4 +169,4 @@ test("verify proves every exercise", async () => {
   expect(stdout).toMatch(/\d\d held, 0 did not\n$/);
   expect(code).toBe(0);
   expect(JSON.parse((await run("patchbay", "lab ls --format json")).stdout)).toEqual([]);
-}, 900_000);
+}, 1_500_000);

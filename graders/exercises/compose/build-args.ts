@@ -1,0 +1,192 @@
+import { z } from "zod";
+import { serviceContainers } from "../../checks/compose-project.ts";
+import type { RunningContainer } from "../../checks/containers.ts";
+import { check, type Exercise, fail, pass } from "../../core/exercise.ts";
+import { ask, EngineRefusal } from "../../facts/inner-engine.ts";
+import { firstHost, list } from "../../facts/model.ts";
+
+const FOLDER = "/root/compose/build-args";
+const BASE = "python";
+const IMAGE = z.object({ RootFS: z.object({ Layers: z.array(z.string()) }) });
+
+const runs = check<RunningContainer>({
+  id: "my-server-runs",
+  title: "Service my-server of a compose file runs",
+  async run({ facts }) {
+    const host = firstHost(await facts());
+    const found = serviceContainers(host, "my-server").find(
+      (each) => each.running && each.namespace,
+    );
+    if (found?.namespace) return pass({ ...found, namespace: found.namespace }, found.name);
+    const names = host.containers.map(({ name }) => name);
+    return fail(
+      "a running container of service my-server",
+      `containers: ${list(names)}`,
+      "docker compose up -d --build",
+    );
+  },
+});
+
+const built = check({
+  id: "built-from-python",
+  title: "Its image is built on python:3.13-slim, which build argument FROM names",
+  needs: { server: runs },
+  async run({ lab, server, signal }) {
+    const host = lab.host();
+    const layersOf = async (path: string) => {
+      const parsed = IMAGE.safeParse(await ask(host, { path, signal }));
+      return parsed.success ? parsed.data.RootFS.Layers : [];
+    };
+    const image = z.object({ Image: z.string() });
+    const inspected = image.parse(
+      await ask(host, { path: `/containers/${server.id}/json`, signal }),
+    );
+    // By its id: the name may be another image's by now.
+    const { id: base, loaded } = await host.trustedImage(BASE);
+    try {
+      const own = await layersOf(`/images/${inspected.Image}/json`);
+      const below = await layersOf(`/images/${base}/json`);
+      const expected = "python:3.13-slim's layers, and at least one of its own on top";
+      const onTop =
+        below.every((layer, index) => own[index] === layer) && own.length > below.length;
+      if (onTop) return pass(undefined, `${own.length - below.length} layers on top`);
+      const hint =
+        "build: context: ./server, and args: with FROM; docker compose build --no-cache builds again.";
+      return fail(expected, `an image of ${own.length} layers that is not built on it`, hint);
+    } catch (error) {
+      if (!(error instanceof EngineRefusal)) throw error;
+      return fail("an image in the engine", error.message);
+    } finally {
+      if (loaded) await ask(host, { method: "DELETE", path: `/images/${base}?force=1` });
+    }
+  },
+});
+
+const version = check({
+  id: "version-argument",
+  title: "Build argument VERSION is 2.0, which the image keeps and the app says",
+  needs: { server: runs },
+  async run({ lab, server, signal }) {
+    const read = await lab.host().hand().readFile(`/proc/${server.pid}/environ`, { signal });
+    const set =
+      "text" in read
+        ? read.text.split("\0").find((each) => each.startsWith("VERSION="))
+        : undefined;
+    const written = await lab.host().hand().readFile("/app/version", { pid: server.pid, signal });
+    const text = "text" in written ? written.text.trim() : "";
+    if (text === "2.0") return pass();
+    const actual =
+      text === ""
+        ? `the image has no /app/version${set === undefined ? "" : `, and ${set} was set when it started`}`
+        : `/app/version says ${text}`;
+    return fail(
+      "/app/version in the image says 2.0",
+      actual,
+      'args: VERSION: "2.0"; a change of them needs docker compose build.',
+    );
+  },
+});
+
+const answers = check({
+  id: "answers",
+  title: "Port 8080 of the host leads to it",
+  needs: { server: runs },
+  async run({ lab, server, signal }) {
+    const probe = {
+      from: { kind: "outside" },
+      target: { kind: "pid", pid: server.pid },
+      address: "10.77.0.11",
+      port: 8080,
+    } as const;
+    const { arrived, answer, error } = await lab.host().hand().tcp(probe, { signal });
+    if (arrived && answer !== "") return pass();
+    return fail("10.77.0.11:8080 is answered by my-server", error ?? "something else answers");
+  },
+});
+
+const file = (args: string, service = "my-server") =>
+  `cd ${FOLDER} && cat > compose.yaml <<'Y'
+services:
+  ${service}:
+    build:
+      context: ./server
+      args: ${args}
+    ports: ["8080:8080"]
+Y
+docker compose up -d --build && sleep 2\n`;
+
+export const buildArgs: Exercise = {
+  id: "compose/build-args",
+  title: "An image built with arguments",
+  lesson: "compose",
+  lab: "compose",
+  requires: [],
+  checks: [runs, built, version, answers],
+  solutions: [
+    {
+      name: "map",
+      title: "Arguments as a map",
+      script: file('{FROM: "python:3.13-slim", VERSION: "2.0"}'),
+    },
+    {
+      name: "list",
+      title: "Arguments as a list",
+      script: file('["FROM=python:3.13-slim", "VERSION=2.0"]'),
+    },
+    {
+      name: "from-environment",
+      title: "Arguments from .env, and a name for the image",
+      script: `printf 'PYTHON=python:slim\\nRELEASE=2.0\\n' > ${FOLDER}/.env\n${file('{FROM: "$PYTHON", VERSION: "$RELEASE"}').replace("    build:", "    image: mine:2.0\n    build:")}`,
+    },
+  ],
+  wrongAnswers: [
+    {
+      name: "not-built",
+      title: "The ready image in its place",
+      rejectedBy: "version-argument",
+      script: `cd ${FOLDER} && printf 'services: {my-server: {image: server, ports: ["8080:8080"]}}\\n' > compose.yaml && docker compose up -d && sleep 2`,
+    },
+    {
+      name: "other-version",
+      title: "Another version",
+      rejectedBy: "version-argument",
+      script: file('{FROM: "python:3.13-slim", VERSION: "1.0"}'),
+    },
+    {
+      name: "environment",
+      title: "The version as environment of the container",
+      rejectedBy: "version-argument",
+      script: file('{FROM: "python:3.13-slim"}').replace(
+        "    ports:",
+        '    environment: {VERSION: "2.0"}\n    ports:',
+      ),
+    },
+    {
+      name: "other-base",
+      title: "Built on another image",
+      rejectedBy: "built-from-python",
+      script: `sed -i 's/^CMD.*/CMD ["httpd", "-f", "-p", "8080"]/' ${FOLDER}/server/Dockerfile\n${file('{FROM: busybox, VERSION: "2.0"}')}`,
+    },
+    {
+      name: "changed-not-built",
+      title: "The argument was changed, and nothing was built again",
+      rejectedBy: "version-argument",
+      script: `${file('{FROM: "python:3.13-slim", VERSION: "1.0"}')}sed -i 's/1\\.0/2.0/' compose.yaml; docker compose up -d && sleep 1`,
+    },
+    {
+      name: "other-service",
+      title: "The service has another name",
+      rejectedBy: "my-server-runs",
+      script: file('{FROM: "python:3.13-slim", VERSION: "2.0"}', "server"),
+    },
+    {
+      name: "no-port",
+      title: "No port",
+      rejectedBy: "answers",
+      script: file('{FROM: "python:3.13-slim", VERSION: "2.0"}').replace(
+        '    ports: ["8080:8080"]\n',
+        "",
+      ),
+    },
+  ],
+};

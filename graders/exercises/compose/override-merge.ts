@@ -1,0 +1,164 @@
+import { projectOf, serviceContainers } from "../../checks/compose-project.ts";
+import type { RunningContainer } from "../../checks/containers.ts";
+import { check, type Exercise, fail, pass } from "../../core/exercise.ts";
+import { firstHost, list } from "../../facts/model.ts";
+
+const FOLDER = "/root/compose/override-merge";
+const BASE = `${FOLDER}/compose.yaml`;
+const PORTS = [8080, 9090] as const;
+
+const baseKept = check({
+  id: "base-unchanged",
+  title: "compose.yaml is as it was: the additions are in another file",
+  async run({ lab, signal }) {
+    const read = await lab.host().hand().readFile(BASE, { signal });
+    const expected = `${BASE} with port 8080 alone, and no environment`;
+    if ("problem" in read) return fail(expected, `${BASE}: ${read.problem}`);
+    const added = ["9090", "LOG_LEVEL", "environment"].find((word) => read.text.includes(word));
+    if (added === undefined && read.text.includes("8080:8080")) return pass();
+    return fail(
+      expected,
+      added === undefined ? "it lacks port 8080" : `it says ${added}`,
+      "Put it into compose.override.yaml.",
+    );
+  },
+});
+
+const merged = check<RunningContainer>({
+  id: "both-files-used",
+  title: "Service server runs, made of compose.yaml and of a second file",
+  async run({ facts }) {
+    const host = firstHost(await facts());
+    const found = serviceContainers(host, "server").find((each) => each.running && each.namespace);
+    const expected = "a container of service server from two files, compose.yaml the first of them";
+    if (!found?.namespace) return fail(expected, "no such service runs", "docker compose up -d");
+    const files = (found.labels["com.docker.compose.project.config_files"] ?? "").split(",");
+    if (files.length > 1 && files[0] === BASE) {
+      return pass({ ...found, namespace: found.namespace }, list(files));
+    }
+    const hint =
+      "compose takes compose.override.yaml beside compose.yaml by itself; others with -f, one after the other.";
+    return fail(expected, `${projectOf(found)} was made of: ${list(files)}`, hint);
+  },
+});
+
+const ports = check({
+  id: "ports-added",
+  title: "Ports 8080 and 9090 of the host lead to it: lists are joined",
+  needs: { merged },
+  async run({ lab, merged: { pid }, signal }) {
+    const target = { kind: "pid", pid } as const;
+    const results = await Promise.all(
+      PORTS.map((port) =>
+        lab
+          .host()
+          .hand()
+          .tcp({ from: { kind: "outside" }, target, address: "10.77.0.11", port }, { signal }),
+      ),
+    );
+    const lost = PORTS.filter((_, index) => !results[index]?.arrived);
+    if (lost.length === 0) return pass();
+    return fail(
+      "10.77.0.11:8080 and :9090 are answered by server",
+      `not: ${list(lost.map(String))}`,
+    );
+  },
+});
+
+const environment = check({
+  id: "environment-added",
+  title: "LOG_LEVEL=debug is in its environment",
+  needs: { merged },
+  async run({ lab, merged: { pid }, signal }) {
+    const read = await lab.host().hand().readFile(`/proc/${pid}/environ`, { signal });
+    const set =
+      "text" in read
+        ? read.text.split("\0").find((each) => each.startsWith("LOG_LEVEL="))
+        : undefined;
+    return set === "LOG_LEVEL=debug" ? pass() : fail("LOG_LEVEL=debug", set ?? "no LOG_LEVEL");
+  },
+});
+
+const enter = `cd ${FOLDER}\n`;
+const override = (text: string, name = "compose.override.yaml", up = "docker compose up -d") =>
+  `${enter}cat > ${name} <<'Y'\n${text}\nY\n${up} && sleep 2\n`;
+const additions =
+  'services:\n  server:\n    ports: ["9090:8080"]\n    environment: {LOG_LEVEL: debug}';
+
+export const overrideMerge: Exercise = {
+  id: "compose/override-merge",
+  title: "A second file over the first",
+  lesson: "compose",
+  lab: "compose",
+  requires: [],
+  checks: [baseKept, merged, ports, environment],
+  solutions: [
+    { name: "override", title: "compose.override.yaml", script: override(additions) },
+    {
+      name: "named",
+      title: "Another file, named with -f",
+      script: override(
+        additions,
+        "debug.yaml",
+        "docker compose -f compose.yaml -f debug.yaml up -d",
+      ),
+    },
+    {
+      name: "environment-variable",
+      title: "Both files named in COMPOSE_FILE",
+      script: override(
+        additions,
+        "debug.yaml",
+        "COMPOSE_FILE=compose.yaml:debug.yaml docker compose up -d",
+      ),
+    },
+  ],
+  wrongAnswers: [
+    {
+      name: "base-only",
+      title: "The first file alone",
+      rejectedBy: "both-files-used",
+      script: `${enter}docker compose up -d && sleep 2`,
+    },
+    {
+      name: "edited",
+      title: "The first file is changed",
+      rejectedBy: "base-unchanged",
+      script: `${enter}cat > compose.yaml <<'Y'\nservices:\n  server:\n    image: server\n    ports: ["8080:8080", "9090:8080"]\n    environment: {LOG_LEVEL: debug}\nY\ndocker compose up -d && sleep 2\n`,
+    },
+    {
+      name: "not-applied",
+      title: "The override is written after the start",
+      rejectedBy: "both-files-used",
+      script: `${enter}docker compose up -d\n${override(additions, "compose.override.yaml", "true")}`,
+    },
+    {
+      name: "no-port",
+      title: "The environment alone",
+      rejectedBy: "ports-added",
+      script: override("services: {server: {environment: {LOG_LEVEL: debug}}}"),
+    },
+    {
+      name: "no-environment",
+      title: "The port alone",
+      rejectedBy: "environment-added",
+      script: override('services: {server: {ports: ["9090:8080"]}}'),
+    },
+    {
+      name: "replaced",
+      title: "The list of ports is replaced",
+      rejectedBy: "ports-added",
+      script: override(
+        'services: {server: {ports: !override ["9090:8080"], environment: {LOG_LEVEL: debug}}}',
+      ),
+    },
+    {
+      name: "other-service",
+      title: "The additions are another service's",
+      rejectedBy: "ports-added",
+      script: override(
+        'services: {other: {image: server, ports: ["9090:8080"], environment: {LOG_LEVEL: debug}}}',
+      ),
+    },
+  ],
+};
