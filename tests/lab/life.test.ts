@@ -9,6 +9,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { managedEnginePaths } from "../../sandbox/docker/managed-engine.ts";
 import type { SandboxEngine } from "../../sandbox/index.ts";
 import { openSandbox } from "../../sandbox/open.ts";
+import { TerminalGateway } from "../../src/terminal/server/index.ts";
 import { CourseClient } from "../fixtures/course-client.ts";
 
 const main = fileURLToPath(new URL("../../src/server/main.ts", import.meta.url));
@@ -51,6 +52,8 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await killServer();
+  await using terminals = new TerminalGateway({ stateDir });
+  for (const lab of await terminals.labs()) await terminals.closeLab(lab);
   await engine[Symbol.asyncDispose]();
   engine = await openSandbox({ engine: "managed" });
   for (const { id } of await engine.list()) await engine.down(id);
