@@ -158,10 +158,6 @@ export interface NamespaceSnapshot {
   readonly peers: Readonly<Record<string, number>>;
   /** `ip -j neigh`. */
   readonly neighbours: readonly Record<string, unknown>[];
-  /** `bridge -j -d link`. */
-  readonly bridgePorts: readonly Record<string, unknown>[];
-  /** `bridge -j fdb`. */
-  readonly fdb: readonly Record<string, unknown>[];
   /** `/proc/<pid>/net/snmp`, by protocol and counter: `snmp.Icmp.InEchos`. */
   readonly snmp: Readonly<Record<string, Readonly<Record<string, number>>>>;
   /** `/proc/sys/net/ipv4/ip_forward`. */

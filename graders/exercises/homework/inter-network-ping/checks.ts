@@ -1,11 +1,11 @@
 import type { PingResult } from "../../../../sandbox/index.ts";
+import { containerRuns, type RunningContainer } from "../../../checks/containers.ts";
 import { type FreshContainer, removeFresh, startFresh } from "../../../checks/fresh-container.ts";
 import { check, type Failed, fail, type Passed, pass } from "../../../core/exercise.ts";
 import { EngineRefusal, inspectContainer } from "../../../facts/inner-engine.ts";
 import {
   addressesOf,
   bridgePorts,
-  type ContainerFacts,
   firstHost,
   type HostFacts,
   hasBridge,
@@ -73,37 +73,14 @@ export const twoBridges = check({
   },
 });
 
-type Running = ContainerFacts & { readonly namespace: NonNullable<ContainerFacts["namespace"]> };
-
-export const firstRuns = check<Running>({
-  id: "c1-runs",
-  title: "Container c1 runs",
-  async run({ facts }) {
-    const { containers } = firstHost(await facts());
-    const c1 = containers.find(({ name }) => name === "c1");
-    if (c1 === undefined) {
-      const names = containers.map(({ name }) => name);
-      const start = `docker run -d --name c1 --network ${FIRST} busybox sleep infinity`;
-      return fail("a running container c1", `containers: ${list(names)}`, `Start it: ${start}`);
-    }
-    if (!c1.running) {
-      const hint =
-        "See why it ended with docker logs c1; a container lives as long as its command.";
-      return fail("a running container c1", "c1 is there, but stopped", hint);
-    }
-    if (c1.paused) {
-      return fail("a running container c1", "c1 is paused", "Let it go on: docker unpause c1");
-    }
-    if (c1.namespace === null) {
-      return fail("a running container c1", `the kernel has no process ${c1.pid} in this lab`);
-    }
-    return pass({ ...c1, namespace: c1.namespace });
-  },
-});
+export const firstRuns = containerRuns(
+  "c1",
+  `docker run -d --name c1 --network ${FIRST} busybox sleep infinity`,
+);
 
 /** Where a container is in other networks than the one named, by the engine's word or the kernel's. */
 function strayed(
-  container: Running,
+  container: RunningContainer,
   network: Networks["first"],
   host: HostFacts,
 ): Failed | undefined {

@@ -57,7 +57,7 @@ def wire(request):
         answer_names(key, networks, request["machines"], egress)
 
     in_child(names)
-    plug(request["key"], request["host"], request["init"])
+    plug(key, request["host"], request["init"])
     return {}
 
 
@@ -76,7 +76,7 @@ def prepare(request):
         disk = open_disk(request, root, group)
     wire(request)
     if prepared:
-        return {"capped": True}
+        return {}
     # Made in the sidecar's own mount namespace and moved: inside a user namespace the kernel refuses
     # a sysfs that shows more than those already visible there (mount_too_revealing).
     # Of an empty network namespace: one superblock serves each namespace, and the engine has mounted
@@ -89,7 +89,7 @@ def prepare(request):
     # The last mount is also the sign that lab-init waits for. A file it can't be: ids that the lab's user
     # namespace doesn't map own nothing on its file systems (EOVERFLOW).
     place(sysfs, "/run/patchbay/sys")
-    return {"capped": disk is not None}
+    return {}
 
 
 def claim(request):

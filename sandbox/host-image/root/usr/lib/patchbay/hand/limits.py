@@ -4,7 +4,7 @@ there, and put back when they end."""
 import json
 import os
 
-from processes import enter_machine_net
+from processes import enter_machine_net, in_child
 
 # By what one lab can take of them: see docs/threat-model.md.
 RAISED = {
@@ -37,12 +37,12 @@ def write(name, value):
     try:
         with open(f"/proc/sys/{name}", "w") as file:
             file.write(str(value))
-    except OSError:  # an engine may keep its machine's settings from everyone: the doctor tells
+    except OSError:  # an engine may keep its machine's settings from everyone
         pass
 
 
 def limit_machine(_request):
-    """Sets the machine's limits; resolves with what holds now. Once for each sidecar."""
+    """Sets the machine's limits. Once for each sidecar."""
     enter_machine_net()
     known = {name for name in RAISED | LOWERED if os.path.exists(f"/proc/sys/{name}")}
     wanted = {name: max(RAISED[name], read(name)) for name in known & RAISED.keys()}
@@ -53,7 +53,7 @@ def limit_machine(_request):
     for name, value in wanted.items():
         if read(name) != value:
             write(name, value)
-    return {name: read(name) for name in wanted}
+    return {}
 
 
 def restore_machine():
@@ -71,17 +71,13 @@ def limit_lab(init):
     """Bounds what a lab's user namespace may have. The lab can't raise it: its root lacks SYS_RESOURCE."""
     if os.stat(f"/proc/{init}/ns/user").st_ino == os.stat("/proc/self/ns/user").st_ino:
         return
-    child = os.fork()
-    if child == 0:
-        try:
-            with open(f"/proc/{init}/ns/user") as namespace:
-                os.setns(namespace.fileno(), os.CLONE_NEWUSER)
-            for name, value in PER_LAB.items():
-                if os.path.exists(f"/proc/sys/user/{name}"):
-                    with open(f"/proc/sys/user/{name}", "w") as file:
-                        file.write(str(value))
-            os._exit(0)
-        finally:
-            os._exit(1)
-    if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != 0:
-        raise OSError("the limits of the lab's user namespace could not be set")
+
+    def limit():
+        with open(f"/proc/{init}/ns/user") as namespace:
+            os.setns(namespace.fileno(), os.CLONE_NEWUSER)
+        for name, value in PER_LAB.items():
+            if os.path.exists(f"/proc/sys/user/{name}"):
+                with open(f"/proc/sys/user/{name}", "w") as file:
+                    file.write(str(value))
+
+    in_child(limit)

@@ -1,6 +1,5 @@
 """What the kernel says of a lab host's network namespaces."""
 
-import json
 import os
 
 from kernel import ip_json, tool
@@ -27,8 +26,6 @@ def namespace_here(others):
         "routes": ip_json("route", "show", "table", "all"),
         "rules": ip_json("rule"),
         "neighbours": ip_json("neigh"),
-        "bridgePorts": json.loads(tool("bridge", "-j", "-d", "link") or "[]"),
-        "fdb": json.loads(tool("bridge", "-j", "fdb") or "[]"),
         "peers": ids_here(others),
         "snmp": snmp(),
         "ipForward": forward,
