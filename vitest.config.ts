@@ -1,5 +1,8 @@
 import { defineConfig } from "vitest/config";
 
+/** Another name lets two checkouts on one machine test side by side. */
+const engine = process.env["PATCHBAY_TEST_ENGINE"] ?? "test-engine";
+
 const project = (name: string, testTimeout: number) => ({
   test: {
     name,
@@ -7,8 +10,8 @@ const project = (name: string, testTimeout: number) => ({
     testTimeout,
     hookTimeout: testTimeout,
     env: {
-      PATCHBAY_ENGINE_DATA: "/var/lib/patchbay/test-engine",
-      PATCHBAY_ENGINE_RUN: "/run/patchbay-test",
+      PATCHBAY_ENGINE_DATA: `/var/lib/patchbay/${engine}`,
+      PATCHBAY_ENGINE_RUN: `/run/patchbay-${engine}`,
     },
     // Two cores are shared by real shells, engines and browsers: files run one after another.
     fileParallelism: false,
