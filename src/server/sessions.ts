@@ -3,6 +3,9 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 
+/** Name of the cookie that holds a session's token. */
+export const sessionCookie = "patchbay_session";
+
 const SCHEMA_VERSION = 2;
 
 /** What is kept of a lab. */

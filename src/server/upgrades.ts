@@ -8,12 +8,11 @@ import {
   terminalSubprotocol,
   terminalWebSocketOptions,
 } from "../terminal/server/index.ts";
-import { sessionCookie } from "./app.ts";
 import { ApiError, apiErrorOf } from "./errors.ts";
 import type { LabService } from "./labs.ts";
 import { type AllowedNames, isOwnOrigin } from "./origin.ts";
 import { RateLimit } from "./rate-limit.ts";
-import type { SessionStore } from "./sessions.ts";
+import { type SessionStore, sessionCookie } from "./sessions.ts";
 
 const PATH = /^\/api\/labs\/([a-z0-9-]{1,40})\/terminals\/([a-z0-9-]{1,40})\/socket$/;
 
