@@ -2,6 +2,7 @@ import mdx from "@astrojs/mdx";
 import starlight from "@astrojs/starlight";
 import { defineConfig } from "astro/config";
 import { contentSecurityPolicy } from "./src/build/content-security-policy.ts";
+import { sidebar } from "./src/build/sidebar.ts";
 
 export default defineConfig({
   outDir: "dist",
@@ -16,10 +17,8 @@ export default defineConfig({
       routeMiddleware: "./src/layouts/lab-route.ts",
       components: { PageFrame: "./src/layouts/PageFrame.astro" },
       markdown: { processedDirs: ["./content/lessons/"] },
-      sidebar: [
-        { label: "Start here", link: "/" },
-        { label: "Lessons", items: [{ label: "A packet's way", slug: "iptables" }] },
-      ],
+      locales: { root: { label: "English", lang: "en" }, ru: { label: "Русский", lang: "ru" } },
+      sidebar: sidebar(),
       lastUpdated: false,
       credits: false,
     }),

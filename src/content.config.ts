@@ -5,7 +5,16 @@ import { z } from "astro/zod";
 
 export const collections = {
   docs: defineCollection({
-    loader: glob({ base: "./content/lessons/en", pattern: "**/*.mdx" }),
+    loader: glob({
+      base: "./content/lessons",
+      pattern: "{en,ru}/**/*.mdx",
+      // English pages lie at the root, Russian ones under ru/.
+      generateId: ({ entry }) =>
+        entry
+          .replace(/\.mdx$/, "")
+          .replace(/^en\//, "")
+          .replace(/^ru\/index$/, "ru"),
+    }),
     schema: docsSchema({
       extend: z.object({
         /** Name of the lab (a topology of the sandbox) that opens beside the lesson. */

@@ -1,0 +1,33 @@
+/** The glossary: one YAML file, both languages side by side. */
+import { parse } from "yaml";
+import { z } from "zod";
+
+const entry = z.strictObject({
+  /** As a dictionary has it: small letters, singular. */
+  term: z.string().min(1),
+  /** One to three sentences; inline Markdown. */
+  text: z.string().min(1),
+});
+
+const glossarySchema = z.record(
+  z.string().regex(/^[a-z][a-z0-9-]*$/, "use a-z, 0-9 and -, starting with a letter"),
+  z.strictObject({ en: entry, ru: entry }),
+);
+
+export type Glossary = z.output<typeof glossarySchema>;
+
+/** Throws an error with every mistake, where it is and how to mend it. */
+export function parseGlossary(file: string, text: string): Glossary {
+  const parsed = glossarySchema.safeParse(parse(text) ?? {});
+  if (!parsed.success) {
+    throw new Error(`${file} is wrong:\n${z.prettifyError(parsed.error)}`);
+  }
+  const ids = Object.keys(parsed.data);
+  const misplaced = ids.find((id, index) => index > 0 && id < (ids[index - 1] ?? ""));
+  if (misplaced !== undefined) {
+    throw new Error(
+      `${file}: "${misplaced}" is not in its place; keys stand in alphabetical order.`,
+    );
+  }
+  return parsed.data;
+}
