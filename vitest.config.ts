@@ -24,6 +24,7 @@ export default defineConfig({
       project("unit", 30_000),
       project("contract", 120_000),
       project("lab", 300_000),
+      project("lessons", 320_000),
       project("e2e", 300_000),
     ],
   },
