@@ -1,18 +1,25 @@
 import { Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { getCookie } from "hono/cookie";
+import { attempt } from "./database.ts";
 import { ApiError, apiErrorOf } from "./errors.ts";
 import { type AllowedNames, isOwnOrigin } from "./origin.ts";
+import { PROGRESS_FILE_BYTES } from "./progress-file.ts";
 import { RateLimit } from "./rate-limit.ts";
 import type { ApiEnvironment, ApiServices } from "./routes/api.ts";
 import { addCheckRoutes } from "./routes/checks.ts";
 import { addLabRoutes } from "./routes/labs.ts";
+import { addProgressRoutes } from "./routes/progress.ts";
 import { addSiteRoutes } from "./routes/site.ts";
 import { addTerminalRoutes } from "./routes/terminals.ts";
 import { securityHeaders } from "./security-headers.ts";
 import { type SessionStore, sessionCookie } from "./sessions.ts";
 
 const BODY_LIMIT_BYTES = 16 * 1024;
+/** Of paths whose bodies may be bigger. */
+const bodyLimits: readonly { readonly path: RegExp; readonly bytes: number }[] = [
+  { path: /^\/api\/progress\/import$/, bytes: PROGRESS_FILE_BYTES },
+];
 
 export interface AppOptions extends ApiServices {
   readonly sessions: SessionStore;
@@ -62,14 +69,16 @@ export function createApp(options: AppOptions): Hono<ApiEnvironment> {
   app.get("/healthz", (context) => context.json({ ok: true }));
 
   const api = new Hono<ApiEnvironment>();
-  api.use(
-    bodyLimit({
-      maxSize: BODY_LIMIT_BYTES,
-      onError: () => {
-        throw new ApiError(413, "body-too-big", `A request has at most ${BODY_LIMIT_BYTES} bytes.`);
-      },
-    }),
-  );
+  api.use((context, next) => {
+    const special = bodyLimits.find(({ path }) => path.test(context.req.path));
+    const maxSize = special?.bytes ?? BODY_LIMIT_BYTES;
+    const onError = () => {
+      throw new ApiError(413, "body-too-big", `This request has at most ${maxSize} bytes.`);
+    };
+    // Before anything takes hold of the body: what nobody reads of it can then be skipped.
+    if (Number(context.req.header("content-length") ?? 0) > maxSize) onError();
+    return bodyLimit({ maxSize, onError })(context, next);
+  });
   api.use(async (context, next) => {
     const session = sessions.find(getCookie(context, sessionCookie) ?? "");
     if (session === undefined) {
@@ -91,12 +100,14 @@ export function createApp(options: AppOptions): Hono<ApiEnvironment> {
       }
     }
     context.set("session", session);
+    attempt(log, "session", () => sessions.see(session));
     context.header("cache-control", "no-store");
     await next();
   });
   addLabRoutes(api, options);
   addTerminalRoutes(api, options);
   addCheckRoutes(api, options);
+  addProgressRoutes(api, options);
   api.all("*", () => {
     throw new ApiError(404, "not-found", "The API has no such path.");
   });

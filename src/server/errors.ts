@@ -1,6 +1,7 @@
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { SandboxError } from "../../sandbox/index.ts";
 import { TerminalError } from "../terminal/server/index.ts";
+import { storageErrorOf } from "./database.ts";
 
 /** What the API answers where it can't do what was asked: `{error: {code, message, fix?}}`. */
 export class ApiError extends Error {
@@ -38,6 +39,8 @@ export function apiErrorOf(error: unknown): ApiError {
   if (error instanceof TerminalError || error instanceof SandboxError) {
     return new ApiError(statusOf[error.code] ?? 500, error.code, error.message);
   }
+  const fault = storageErrorOf(error);
+  if (fault !== undefined) return new ApiError(503, fault.code, fault.message, fault.fix);
   return new ApiError(
     500,
     "internal",

@@ -8,6 +8,7 @@ import {
   topologies,
 } from "../../sandbox/index.ts";
 import type { TerminalGateway } from "../terminal/server/index.ts";
+import { attempt } from "./database.ts";
 import { ApiError } from "./errors.ts";
 import type { SessionStore } from "./sessions.ts";
 
@@ -250,9 +251,13 @@ export class LabService {
 
   #use(entry: Entry): void {
     const now = performance.now();
-    if (now - entry.lastUsedMs > MARK_USED_MS) this.#sessions.markUsed(entry.id);
+    if (now - entry.lastUsedMs > MARK_USED_MS) this.#markUsed(entry.id);
     entry.lastUsedMs = now;
     entry.lastSeenMs = now;
+  }
+
+  #markUsed(labId: string): void {
+    attempt(this.#log, `lab ${labId} was used`, () => this.#sessions.markUsed(labId));
   }
 
   #idleFor(entry: Entry): number {
@@ -371,7 +376,7 @@ export class LabService {
   }
 
   async #stop(entry: Entry): Promise<void> {
-    this.#sessions.markUsed(entry.id);
+    this.#markUsed(entry.id);
     entry.state = "stopped";
     entry.problem = "Nobody used it for a while.";
     await this.#terminals.closeLab(entry.id);

@@ -10,6 +10,7 @@ import {
   stateDirectory,
   UsageError,
 } from "../../sandbox/cli/command-line.ts";
+import { StorageError } from "./database.ts";
 import { claimPidFile } from "./pid-file.ts";
 import { ServeError, serve } from "./serve.ts";
 
@@ -84,9 +85,13 @@ await runCommandLine(usage, async (args, signal) => {
     await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
     process.stderr.write("\nThe server ends. Labs and their shells go on; npm stop ends them.\n");
   } catch (error) {
-    if (!(error instanceof ServeError)) throw error;
-    process.stderr.write(`error ${error.message}\n`);
-    return exitCodes.usage;
+    if (error instanceof ServeError) {
+      process.stderr.write(`error ${error.message}\n`);
+      return exitCodes.usage;
+    }
+    if (!(error instanceof StorageError)) throw error;
+    process.stderr.write(`error ${error.message} ${error.fix}\n`);
+    return exitCodes.broken;
   }
   return exitCodes.passed;
 });

@@ -4,8 +4,10 @@ import { serve as serveNode } from "@hono/node-server";
 import type { SandboxEngine } from "../../sandbox/index.ts";
 import { TerminalGateway } from "../terminal/server/index.ts";
 import { createApp } from "./app.ts";
+import { attempt, openDatabase } from "./database.ts";
 import { LabService, type LabSettings } from "./labs.ts";
 import { allowedNames, isLoopback } from "./origin.ts";
+import { ProgressStore } from "./progress.ts";
 import { SessionStore } from "./sessions.ts";
 import { handleUpgrades } from "./upgrades.ts";
 
@@ -74,7 +76,9 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
       `On this engine root in a lab is root of the machine, so the course is for you alone and not for ${host}. Leave --host out, or use the managed engine: npm start -- --engine managed`,
     );
   }
-  const sessions = new SessionStore(stateDir);
+  const database = openDatabase(stateDir);
+  const sessions = new SessionStore(database);
+  const progress = new ProgressStore(database, log);
   const terminals: TerminalGateway = new TerminalGateway({
     stateDir,
     onUse: (lab) => labs.used(lab),
@@ -88,16 +92,20 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     serverOptions: { maxHeaderSize: 16 * 1024, headersTimeout: 10_000, requestTimeout: 30_000 },
   }) as Server;
   const port = await listening(server, host, options.port).catch((error) => {
-    sessions[Symbol.dispose]();
+    database.close();
     throw error;
   });
   // Known only now where the port was 0.
   const names = allowedNames(host, port, publicUrl);
   const secure = publicUrl?.protocol === "https:";
-  const app = createApp({ sessions, labs, terminals, names, siteDir, secure, log });
+  const app = createApp({ sessions, labs, terminals, progress, names, siteDir, secure, log });
   handleUpgrades(server, { sessions, labs, terminals, names, log });
   const told = (what: string) => (error: Error) => log(`${what}: ${error.stack ?? error.message}`);
-  const tidy = () => labs.tidy().catch(told("tidying"));
+  const tidy = async () => {
+    progress.flush();
+    attempt(log, "old sessions", () => sessions.prune());
+    await labs.tidy().catch(told("tidying"));
+  };
   const timers = [
     setInterval(() => void labs.admit().catch(told("line")), ADMIT_MS),
     setInterval(() => void tidy(), TIDY_MS),
@@ -114,7 +122,8 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
       await terminals[Symbol.asyncDispose]();
       server.closeAllConnections();
       await closed;
-      sessions[Symbol.dispose]();
+      progress.flush();
+      database.close();
     },
   };
 }

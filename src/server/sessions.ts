@@ -1,12 +1,10 @@
 import { createHash, randomBytes } from "node:crypto";
-import { mkdirSync } from "node:fs";
-import { join } from "node:path";
-import { DatabaseSync } from "node:sqlite";
+import type { DatabaseSync } from "node:sqlite";
 
 /** Name of the cookie that holds a session's token. */
 export const sessionCookie = "patchbay_session";
 
-const SCHEMA_VERSION = 2;
+const DAY_MS = 24 * 3_600_000;
 
 /** What is kept of a lab. */
 export interface LabRow {
@@ -16,38 +14,12 @@ export interface LabRow {
   readonly lastUsedAtMs: number;
 }
 
-/** Sessions and the labs that are theirs, in `<stateDir>/patchbay.db`. The database knows no secret: tokens are hashed. */
-export class SessionStore implements Disposable {
+/** Sessions and the labs that are theirs. The database knows no secret: tokens are hashed. */
+export class SessionStore {
   readonly #database: DatabaseSync;
 
-  constructor(stateDir: string) {
-    mkdirSync(stateDir, { recursive: true, mode: 0o700 });
-    const file = join(stateDir, "patchbay.db");
-    this.#database = new DatabaseSync(file);
-    this.#database.exec("PRAGMA journal_mode = WAL; PRAGMA busy_timeout = 5000;");
-    const version = Number(this.#database.prepare("PRAGMA user_version").get()?.["user_version"]);
-    if (version > SCHEMA_VERSION) {
-      this.#database.close();
-      throw new Error(
-        `${file} was written by a newer Patchbay (${version}; this one knows ${SCHEMA_VERSION}). Start that one, or move the file away to begin anew.`,
-      );
-    }
-    this.#database.exec(`
-      BEGIN IMMEDIATE;
-      CREATE TABLE IF NOT EXISTS sessions (
-        id TEXT PRIMARY KEY,
-        created_at_ms INTEGER NOT NULL
-      ) STRICT;
-      CREATE TABLE IF NOT EXISTS labs (
-        id TEXT PRIMARY KEY,
-        session_id TEXT NOT NULL REFERENCES sessions (id),
-        topology TEXT NOT NULL,
-        UNIQUE (session_id, topology)
-      ) STRICT;
-      ${version < 2 ? `ALTER TABLE labs ADD COLUMN last_used_at_ms INTEGER NOT NULL DEFAULT ${Date.now()};` : ""}
-      PRAGMA user_version = ${SCHEMA_VERSION};
-      COMMIT;
-    `);
+  constructor(database: DatabaseSync) {
+    this.#database = database;
   }
 
   /** A new session: the token is for the cookie, the id for everything else. */
@@ -55,8 +27,8 @@ export class SessionStore implements Disposable {
     const token = randomBytes(32).toString("base64url");
     const id = this.#idOf(token);
     this.#database
-      .prepare("INSERT INTO sessions (id, created_at_ms) VALUES (?, ?)")
-      .run(id, Date.now());
+      .prepare("INSERT INTO sessions (id, created_at_ms, seen_at_ms) VALUES (?, ?, ?)")
+      .run(id, Date.now(), Date.now());
     return { token, id };
   }
 
@@ -64,6 +36,31 @@ export class SessionStore implements Disposable {
   find(token: string): string | undefined {
     const id = this.#idOf(token);
     return this.#database.prepare("SELECT id FROM sessions WHERE id = ?").get(id) && id;
+  }
+
+  /** Writes down that somebody came with the session, once a day; true where that was now. */
+  see(sessionId: string): boolean {
+    const now = Date.now();
+    // Looked at first: an update waits for other writers, though it changes nothing.
+    const row = this.#database
+      .prepare("SELECT seen_at_ms FROM sessions WHERE id = ?")
+      .get(sessionId);
+    if (row === undefined || now - Number(row["seen_at_ms"]) < DAY_MS) return false;
+    this.#database.prepare("UPDATE sessions SET seen_at_ms = ? WHERE id = ?").run(now, sessionId);
+    return true;
+  }
+
+  /** Removes sessions that nobody came with for two days and that hold nothing: no lab, no progress. */
+  prune(): void {
+    this.#database
+      .prepare(
+        `DELETE FROM sessions WHERE seen_at_ms < ?
+          AND id NOT IN (SELECT session_id FROM labs)
+          AND id NOT IN (SELECT session_id FROM lessons)
+          AND id NOT IN (SELECT session_id FROM quizzes)
+          AND id NOT IN (SELECT session_id FROM exercises)`,
+      )
+      .run(Date.now() - 2 * DAY_MS);
   }
 
   labOf(sessionId: string, topology: string): string | undefined {
@@ -105,10 +102,6 @@ export class SessionStore implements Disposable {
 
   removeLab(labId: string): void {
     this.#database.prepare("DELETE FROM labs WHERE id = ?").run(labId);
-  }
-
-  [Symbol.dispose](): void {
-    this.#database.close();
   }
 
   #idOf(token: string): string {

@@ -451,10 +451,11 @@ test("refuses the database of a newer version, and leaves it as it is", async ()
   await server[Symbol.asyncDispose]();
   const file = join(folder, "state", "patchbay.db");
   const database = new DatabaseSync(file);
+  const version = database.prepare("PRAGMA user_version").get()?.["user_version"];
   database.exec("PRAGMA user_version = 99");
   await expect(start(2)).rejects.toThrow(/written by a newer Patchbay \(99/);
   expect(database.prepare("SELECT count(*) AS n FROM labs").get()).toMatchObject({ n: 1 });
-  database.exec("PRAGMA user_version = 2");
+  database.exec(`PRAGMA user_version = ${version}`);
   database.close();
   server = await start(2);
 });

@@ -7,7 +7,10 @@ import { type Api, type ApiServices, bodyOf } from "./api.ts";
 const checkRequest = z.object({ exercise: z.string().max(128) });
 
 /** Exercises, and their checks on labs of the session. */
-export function addCheckRoutes(api: Api, { labs, log }: Pick<ApiServices, "labs" | "log">): void {
+export function addCheckRoutes(
+  api: Api,
+  { labs, progress, log }: Pick<ApiServices, "labs" | "progress" | "log">,
+): void {
   /** Ids of labs that a check looks at right now. */
   const grading = new Set<string>();
 
@@ -37,6 +40,7 @@ export function addCheckRoutes(api: Api, { labs, log }: Pick<ApiServices, "labs"
           signal: controller.signal,
           onCheck: (check) => void send({ type: "check", check }),
         });
+        progress.record(context.var.session, result);
         await send({ type: "result", result });
       } catch (error) {
         if (controller.signal.aborted) return;

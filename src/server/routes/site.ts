@@ -1,28 +1,43 @@
 import { serveStatic } from "@hono/node-server/serve-static";
 import type { Hono } from "hono";
 import { getCookie, setCookie } from "hono/cookie";
+import { attempt } from "../database.ts";
 import { RateLimit } from "../rate-limit.ts";
 import { type SessionStore, sessionCookie } from "../sessions.ts";
-import type { ApiEnvironment } from "./api.ts";
+import type { ApiEnvironment, ApiServices } from "./api.ts";
 
-const SESSION_AGE_SECONDS = 90 * 24 * 3600;
+/** The longest that browsers keep a cookie; it begins anew with each day of use. */
+const SESSION_AGE_SECONDS = 400 * 24 * 3600;
 
 /** The built pages. A document gives a session to whoever has none; nothing else does. */
 export function addSiteRoutes(
   app: Hono<ApiEnvironment>,
-  options: { readonly sessions: SessionStore; readonly siteDir: string; readonly secure: boolean },
+  options: Pick<ApiServices, "log"> & {
+    readonly sessions: SessionStore;
+    readonly siteDir: string;
+    readonly secure: boolean;
+  },
 ): void {
-  const { sessions, siteDir, secure } = options;
-  const newSessions = new RateLimit(5, 50);
+  const { sessions, siteDir, secure, log } = options;
+  const newSessions = new RateLimit(2, 100);
+
+  /** The token to set as a cookie: a new one, or that which is there where its time begins anew. */
+  function tokenFor(known: string, address: string): string | undefined {
+    const session = sessions.find(known);
+    if (session !== undefined) return sessions.see(session) ? known : undefined;
+    return newSessions.take(address) ? sessions.create().token : undefined;
+  }
 
   app.get("/csp.json", (context) => context.notFound());
   app.use(async (context, next) => {
     await next();
     if (!context.res.headers.get("content-type")?.startsWith("text/html")) return;
-    if (sessions.find(getCookie(context, sessionCookie) ?? "") !== undefined) return;
+    const known = getCookie(context, sessionCookie) ?? "";
     const address = context.env.incoming.socket.remoteAddress ?? "";
-    if (!newSessions.take(address)) return;
-    setCookie(context, sessionCookie, sessions.create().token, {
+    // A page can be read though nobody is known.
+    const token = attempt(log, "session", () => tokenFor(known, address));
+    if (token === undefined) return;
+    setCookie(context, sessionCookie, token, {
       httpOnly: true,
       sameSite: "Strict",
       path: "/",
