@@ -2,6 +2,7 @@ import mdx from "@astrojs/mdx";
 import starlight from "@astrojs/starlight";
 import { defineConfig } from "astro/config";
 import { contentSecurityPolicy } from "./src/build/content-security-policy.ts";
+import { courseServer } from "./src/build/course-server.ts";
 import { sidebar } from "./src/build/sidebar.ts";
 
 export default defineConfig({
@@ -24,5 +25,6 @@ export default defineConfig({
     }),
     mdx(),
     contentSecurityPolicy(),
+    courseServer(process.env["PATCHBAY_COURSE"]),
   ],
 });

@@ -87,12 +87,12 @@ function filesUnder(path) {
 }
 
 /**
- * The caller's environment without what makes Astro build pages for development, which have no search:
- * another NODE_ENV, and variables that stand in for those of `import.meta.env`.
+ * The caller's environment for Astro, without what would make it build pages for another purpose: those for
+ * development have no search. Variables stand in for those of `import.meta.env`, whoever set them.
  */
-function productionEnvironment() {
-  const { DEV: _, PROD: __, MODE: ___, ...rest } = process.env;
-  return { ...rest, NODE_ENV: "production", ASTRO_TELEMETRY_DISABLED: "1" };
+export function astroEnvironment(purpose) {
+  const { DEV: _, PROD: __, MODE: ___, SSR: ____, BASE_URL: _____, ...rest } = process.env;
+  return { ...rest, NODE_ENV: purpose, ASTRO_TELEMETRY_DISABLED: "1" };
 }
 
 /** Builds the site into dist/ unless it was built from these very sources. */
@@ -113,7 +113,7 @@ export function buildSite() {
     {
       cwd: root,
       encoding: "utf8",
-      env: productionEnvironment(),
+      env: astroEnvironment("production"),
     },
   );
   if (status !== 0) {

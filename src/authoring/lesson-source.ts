@@ -145,7 +145,7 @@ export function readLesson(path: string, language: Language, root = checkout): L
         throw new SourceError(
           file,
           line,
-          `the front matter is no YAML: ${(error as Error).message}`,
+          `the front matter is no YAML: ${(error as Error).message.split("\n")[0]}`,
         );
       }
     } else if (node.type.startsWith("mdxJsx") && node.name) {

@@ -1,8 +1,11 @@
 /** What an author may have got wrong in the content, found without building the site. */
-import { join } from "node:path";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { basename, join } from "node:path";
 import { exercises } from "../../graders/index.ts";
 import { didYouMean } from "../../sandbox/did-you-mean.ts";
 import { topologies } from "../../sandbox/index.ts";
+import { parseGlossary } from "../course/glossary.ts";
+import { parseQuizzes } from "../course/quizzes.ts";
 import { type Language, languages } from "../i18n/language.ts";
 import {
   checkout,
@@ -103,11 +106,37 @@ function checkExercise(element: LessonElement, lesson: LessonSource, report: Rep
   }
 }
 
-/** Ids of the data that lessons point to, by language where that matters. */
-export interface ContentData {
-  /** `bridge/arp`. */
-  readonly quizzes: ReadonlySet<string>;
+/** Ids of the data that lessons point to. */
+interface ContentData {
+  /** `bridge/arp`, with the file that it stands in. */
+  readonly quizzes: ReadonlyMap<string, string>;
   readonly terms: ReadonlySet<string>;
+}
+
+/** Reads questions and terms; a file that is wrong is told, and counts as empty. */
+function readData(root: string, problems: Problem[]): ContentData {
+  const attempt = <T>(file: string, read: (text: string) => T, otherwise: T): T => {
+    const path = join(root, file);
+    if (!existsSync(path)) return otherwise;
+    try {
+      return read(readFileSync(path, "utf8"));
+    } catch (error) {
+      problems.push({ file, line: 1, message: (error as Error).message.replace(`${file} `, "") });
+      return otherwise;
+    }
+  };
+  const glossaryFile = join("content", "glossary.yaml");
+  const glossary = attempt(glossaryFile, (text) => parseGlossary(glossaryFile, text), {});
+  const folder = join("content", "quizzes");
+  const files = existsSync(join(root, folder)) ? readdirSync(join(root, folder)) : [];
+  const quizzes = files.flatMap((name) => {
+    const file = join(folder, name);
+    const lesson = basename(name, ".yaml");
+    return attempt(file, (text) => parseQuizzes(file, text), []).map(
+      ({ id }) => [`${lesson}/${id}`, file] as const,
+    );
+  });
+  return { quizzes: new Map(quizzes), terms: new Set(Object.keys(glossary)) };
 }
 
 function checkFrontMatter({ frontMatter }: LessonSource, report: Report): void {
@@ -132,7 +161,7 @@ function checkPage(lesson: LessonSource, data: ContentData, report: Report): voi
     if (name === "Quiz" && !data.quizzes.has(String(attributes["id"]))) {
       report(
         line,
-        `<Quiz>: ${didYouMean("question", String(attributes["id"]), [...data.quizzes])}`,
+        `<Quiz>: ${didYouMean("question", String(attributes["id"]), [...data.quizzes.keys()])}`,
       );
     }
     if (name === "Term" && !data.terms.has(String(attributes["id"]))) {
@@ -184,7 +213,8 @@ function checkLinks(lesson: LessonSource, all: readonly LessonSource[], report: 
 function skeleton(lesson: LessonSource): { readonly words: string; readonly line: number }[] {
   const same = [
     ...lesson.elements
-      .filter(({ name }) => !["Term", "Output", "PortLink"].includes(name))
+      // Elements of HTML are the translator's; so is where in a sentence a term stands.
+      .filter(({ name }) => /^[A-Z]/.test(name) && !["Term", "Output", "PortLink"].includes(name))
       .map(({ name, attributes, line }) => {
         const { title: _, label: __, ...rest } = attributes;
         const told = Object.entries(rest).map(([key, value]) => `${key}=${JSON.stringify(value)}`);
@@ -230,8 +260,9 @@ function checkComplete(lesson: LessonSource, report: Report): void {
 }
 
 /** Everything that is wrong with the content under a checkout; empty where nothing is. */
-export function lintContent(data: ContentData, root = checkout): readonly Problem[] {
+export function lintContent(root = checkout): readonly Problem[] {
   const problems: Problem[] = [];
+  const data = readData(root, problems);
   const lessons: LessonSource[] = [];
   for (const { path, language } of lessonFiles(root)) {
     try {
@@ -258,6 +289,14 @@ export function lintContent(data: ContentData, root = checkout): readonly Proble
         report(1, `there is no ${file}`);
       }
     }
+  }
+  const asked = new Set(
+    lessons.flatMap(({ elements }) =>
+      elements.filter(({ name }) => name === "Quiz").map(({ attributes }) => attributes["id"]),
+    ),
+  );
+  for (const [id, file] of data.quizzes) {
+    if (!asked.has(id)) problems.push({ file, line: 1, message: `no page asks "${id}"` });
   }
   return problems.sort((a, b) => a.file.localeCompare(b.file) || a.line - b.line);
 }
