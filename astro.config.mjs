@@ -3,26 +3,43 @@ import starlight from "@astrojs/starlight";
 import { defineConfig } from "astro/config";
 import { contentSecurityPolicy } from "./src/build/content-security-policy.ts";
 import { courseServer } from "./src/build/course-server.ts";
-import { sidebar } from "./src/build/sidebar.ts";
+import { lessonMarkdown } from "./src/build/lesson-markdown.ts";
 
 export default defineConfig({
   outDir: "dist",
   trailingSlash: "always",
+  prefetch: false,
   integrations: [
     starlight({
       title: "Patchbay",
       description: "Docker networking and Compose, by hand, on a Docker host of your own.",
-      logo: { src: "./public/favicon.svg" },
-      favicon: "/favicon.svg",
-      customCss: ["./src/styles/theme.css", "./src/styles/workspace.css"],
-      routeMiddleware: "./src/layouts/lab-route.ts",
-      components: { PageFrame: "./src/layouts/PageFrame.astro" },
-      markdown: { processedDirs: ["./content/lessons/"] },
       locales: { root: { label: "English", lang: "en" }, ru: { label: "Русский", lang: "ru" } },
-      sidebar: sidebar(),
+      favicon: "/favicon.svg",
+      customCss: [
+        "./src/styles/tokens.css",
+        "./src/styles/base.css",
+        "./src/styles/workspace.css",
+        "./src/styles/print.css",
+      ],
+      routeMiddleware: "./src/layouts/lab-route.ts",
+      components: {
+        Footer: "./src/layouts/Footer.astro",
+        Head: "./src/layouts/Head.astro",
+        Header: "./src/layouts/Header.astro",
+        Hero: "./src/layouts/Hero.astro",
+        PageFrame: "./src/layouts/PageFrame.astro",
+        PageSidebar: "./src/layouts/Nothing.astro",
+        PageTitle: "./src/layouts/PageTitle.astro",
+        Sidebar: "./src/layouts/Nothing.astro",
+        ThemeProvider: "./src/layouts/ThemeProvider.astro",
+      },
+      // Labels of headings are in the page's language: `lessonMarkdown` links them.
+      markdown: { headingLinks: false, processedDirs: ["./content/lessons/"] },
+      tableOfContents: false,
       lastUpdated: false,
       credits: false,
     }),
+    lessonMarkdown(),
     mdx(),
     contentSecurityPolicy(),
     courseServer(process.env["PATCHBAY_COURSE"]),

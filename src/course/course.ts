@@ -1,4 +1,5 @@
 /** The course's plan: its lessons in order, with what each has a student solve. */
+import { didYouMean } from "../../sandbox/did-you-mean.ts";
 import type { Language } from "../i18n/language.ts";
 
 type Words = Readonly<Record<Language, string>>;
@@ -166,3 +167,19 @@ export const lessons: readonly CourseLesson[] = [
     ],
   },
 ];
+
+/** Throws where the course has no such exercise. */
+export function exerciseOf(id: string): CourseExercise {
+  const all = lessons.flatMap(({ exercises }) => exercises);
+  const found = all.find((each) => each.id === id);
+  if (found === undefined) {
+    throw new Error(
+      didYouMean(
+        "exercise",
+        id,
+        all.map((each) => each.id),
+      ),
+    );
+  }
+  return found;
+}

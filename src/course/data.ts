@@ -40,3 +40,7 @@ export function termOf(id: string): Glossary[string] {
   if (found === undefined) throw new Error(didYouMean("term", id, Object.keys(glossary)));
   return found;
 }
+
+/** Names of a lesson's questions, in the order of its file. */
+export const quizzesOf = (lesson: string): readonly string[] =>
+  [...quizzes.keys()].filter((id) => id.startsWith(`${lesson}/`));

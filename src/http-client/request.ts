@@ -27,7 +27,12 @@ export async function request(path: string, init?: RequestInit): Promise<Respons
   return response;
 }
 
-export function post(path: string, body: object): Promise<Response> {
-  const headers = { "content-type": "application/json" };
-  return request(path, { method: "POST", headers, body: JSON.stringify(body) });
-}
+const send = (method: string) => (path: string, body: object) =>
+  request(path, {
+    method,
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(body),
+  });
+
+export const post = send("POST");
+export const put = send("PUT");

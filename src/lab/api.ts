@@ -1,6 +1,6 @@
 /** The course server's API as the page uses it. */
 import type { CheckResult, ExerciseResult } from "../../graders/core/results.ts";
-import { post, request } from "../http-client/request.ts";
+import { post, put, request } from "../http-client/request.ts";
 import type { LabView } from "../server/labs.ts";
 
 export type { CheckResult, ExerciseResult, LabView };
@@ -25,6 +25,7 @@ export async function resetLab(id: string): Promise<LabView> {
 export type CheckEvent =
   | { readonly type: "check"; readonly check: CheckResult }
   | { readonly type: "result"; readonly result: ExerciseResult }
+  | { readonly type: "alive" }
   | { readonly type: "error"; readonly error: { readonly code: string; readonly message: string } };
 
 /** Cuts a stream of bytes into JSON lines, wherever its chunks end. */
@@ -46,4 +47,34 @@ export async function* runCheck(labId: string, exercise: string): AsyncGenerator
   const response = await post(`/api/labs/${labId}/checks`, { exercise });
   if (response.body === null) return;
   for await (const line of jsonLines(response.body)) yield line as CheckEvent;
+}
+
+/** Results of an exercise, at once and whenever they change, until `signal` aborts. */
+export async function* watchCheck(
+  labId: string,
+  exercise: string,
+  signal: AbortSignal,
+): AsyncGenerator<CheckEvent> {
+  const response = await request(`/api/labs/${labId}/checks/${exercise}/watch`, { signal });
+  if (response.body === null) return;
+  for await (const line of jsonLines(response.body)) yield line as CheckEvent;
+}
+
+/** The answer that lies in the lab; empty where there is none. */
+export async function getAnswer(labId: string, exercise: string): Promise<string> {
+  const response = await request(`/api/labs/${labId}/answers/${exercise}`);
+  return ((await response.json()) as { readonly answer: string }).answer;
+}
+
+export async function putAnswer(labId: string, exercise: string, answer: string): Promise<void> {
+  await put(`/api/labs/${labId}/answers/${exercise}`, { answer });
+}
+
+/** A one-time address under which a browser reaches a port of the lab. */
+export async function openPort(
+  labId: string,
+  target: { readonly host?: string; readonly port: number; readonly path: string },
+): Promise<string> {
+  const response = await post(`/api/labs/${labId}/ports`, target);
+  return ((await response.json()) as { readonly url: string }).url;
 }

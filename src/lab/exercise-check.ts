@@ -1,13 +1,17 @@
 import { ApiError } from "../http-client/request.ts";
-import { type CheckResult, type ExerciseResult, runCheck } from "./api.ts";
+import { fill } from "../i18n/fill.ts";
+import { progress } from "../lesson/progress.ts";
+import { clientText } from "../lesson/words.ts";
+import {
+  type CheckEvent,
+  type CheckResult,
+  type ExerciseResult,
+  runCheck,
+  watchCheck,
+} from "./api.ts";
 import { labSession } from "./lab-session.ts";
 
-const words = {
-  passed: "✔ Passed",
-  failed: "✖ Not yet",
-  skipped: "– Skipped",
-  errored: "! No verdict",
-};
+const signs = { passed: "✓", failed: "✗", skipped: "–", errored: "!" };
 
 function element(name: string, className: string, text: string): HTMLElement {
   const created = document.createElement(name);
@@ -16,82 +20,210 @@ function element(name: string, className: string, text: string): HTMLElement {
   return created;
 }
 
+/** Text of a grader. What stands in columns keeps them. */
+function words(text: string): HTMLElement | string {
+  const lines = text.replace(/^\n+|\s+$/g, "");
+  if (!/\n| {2,}/.test(lines)) return lines;
+  const block = element("pre", "", lines);
+  block.tabIndex = 0;
+  return block;
+}
+
 function described(check: CheckResult): HTMLLIElement {
+  const text = clientText().check;
   const item = document.createElement("li");
   item.dataset["testid"] = "check-result";
   item.dataset["status"] = check.status;
   item.dataset["check"] = check.id;
-  const title = element("div", "check-title", "");
-  title.append(element("span", "check-word", words[check.status]), check.title);
-  item.append(title);
+  const row = element("div", "check-row", "");
+  const sign = element("span", "check-sign", signs[check.status]);
+  sign.ariaHidden = "true";
+  row.append(sign, element("span", "check-what", check.title));
+  row.append(element("span", "check-word", text[check.status]));
+  item.append(row);
   const list = document.createElement("dl");
-  const row = (term: string, text: string, className = "") =>
-    list.append(element("dt", "", term), element("dd", className, text));
+  const add = (term: string, said: string, className = "") => {
+    const definition = element("dd", className, "");
+    definition.append(words(said));
+    list.append(element("dt", "", term), definition);
+  };
   if (check.status === "failed") {
-    row("Expected", check.expected);
-    row("Actual", check.actual);
-    if (check.hint !== undefined) row("Hint", check.hint, "check-hint");
-  } else if (check.status === "skipped") row("Because", check.because);
-  else if (check.status === "errored") row("Error", check.error);
+    add(text.expected, check.expected);
+    add(text.actual, check.actual);
+    if (check.hint !== undefined) add(text.hint, check.hint, "check-hint");
+  } else if (check.status === "skipped") add(text.because, check.because);
+  else if (check.status === "errored") add(text.error, check.error);
   if (list.childElementCount > 0) item.append(list);
   return item;
 }
 
 function verdict({ status, checks }: ExerciseResult): string {
+  const text = clientText().check;
   const passed = checks.filter((check) => check.status === "passed").length;
-  if (status === "passed") return "Solved: every check passes.";
-  if (status === "errored") {
-    return "No verdict: something on our side broke. Your work was not judged. Try again, or reset the lab.";
+  if (status === "passed") return text.solved;
+  if (status === "errored") return text.broke;
+  if (status === "skipped") {
+    const skipped = checks.find((check) => check.status === "skipped");
+    return fill(text.notHere, { because: skipped?.because ?? "" });
   }
-  return `Not yet: ${passed} of ${checks.length} checks pass.`;
+  return fill(text.notYet, { passed, total: checks.length });
 }
 
-/** The grader's button in a lesson; see `Check.astro`. */
+const when = (atMs: number) =>
+  new Intl.DateTimeFormat(document.documentElement.lang, {
+    dateStyle: "medium",
+    timeStyle: "short",
+  }).format(atMs);
+
+/** An exercise in a lesson; see `Check.astro`. */
 class ExerciseCheck extends HTMLElement {
+  /** Ends the stream of rechecks. */
+  #watch: AbortController | undefined;
+  #onScreen = false;
+  #checking = false;
+  /** What is shown is from this visit. */
+  #fresh = false;
+
   connectedCallback(): void {
-    this.querySelector("button")?.addEventListener("click", () => void this.#check());
+    this.#button.addEventListener("click", () => void this.#check());
+    this.#auto.checked = localStorage.getItem(this.#key) !== null;
+    this.#auto.addEventListener("change", () => {
+      if (this.#auto.checked) localStorage.setItem(this.#key, "on");
+      else localStorage.removeItem(this.#key);
+      this.#follow();
+    });
+    new IntersectionObserver(([entry]) => {
+      this.#onScreen = entry?.isIntersecting ?? false;
+      this.#follow();
+    }).observe(this);
+    document.addEventListener("visibilitychange", () => this.#follow());
+    labSession()?.onChange(() => this.#follow());
+    progress.onChange(({ exercises }) => {
+      const known = exercises[this.#exercise];
+      if (known === undefined || this.#fresh || this.#checking) return;
+      const ago = fill(clientText().check.last, { when: when(known.lastAtMs) });
+      this.#list.replaceChildren(...known.last.checks.map(described));
+      this.#say(known.last.status, `${ago} ${verdict(known.last)}`);
+    });
+  }
+
+  get #exercise(): string {
+    return this.dataset["exercise"] ?? "";
+  }
+
+  get #key(): string {
+    return `patchbay.recheck.${this.#exercise}`;
+  }
+
+  get #button(): HTMLButtonElement {
+    return this.#part("button");
+  }
+
+  get #auto(): HTMLInputElement {
+    return this.#part("input");
+  }
+
+  get #list(): HTMLOListElement {
+    return this.#part("ol");
+  }
+
+  #part<E extends HTMLElement>(selector: string): E {
+    const part = this.querySelector<E>(selector);
+    if (part === null) throw new Error(`The exercise lacks ${selector}.`);
+    return part;
   }
 
   async #check(): Promise<void> {
+    const text = clientText();
     const session = labSession();
-    if (session?.phase.name !== "ready") {
-      return this.#say("", "Start the lab first, and try the exercise in it.");
-    }
-    const button = this.querySelector("button");
-    const list = this.querySelector("ol");
-    if (button === null || list === null) return;
-    button.disabled = true;
-    list.replaceChildren();
-    this.#say("running", "Looking at your lab …");
+    if (session?.phase.name !== "ready") return this.#askForLab();
+    this.#checking = true;
+    this.#follow();
+    this.#button.disabled = true;
+    this.#list.replaceChildren();
+    this.#say("running", text.check.running);
     try {
-      for await (const event of runCheck(session.phase.id, this.dataset["exercise"] ?? "")) {
-        if (event.type === "check") list.append(described(event.check));
-        if (event.type === "result") {
-          // In the order of the exercise, not in that in which checks ended.
-          list.replaceChildren(...event.result.checks.map(described));
-          this.#say(event.result.status, verdict(event.result));
-        }
-        if (event.type === "error")
-          this.#say("errored", `The grader broke: ${event.error.message}`);
+      let ended = false;
+      for await (const event of runCheck(session.phase.id, this.#exercise)) {
+        this.#take(event);
+        ended ||= event.type === "result" || event.type === "error";
       }
-      if (this.dataset["status"] === "running") this.#say("errored", "The answer broke off.");
+      if (!ended) this.#say("errored", text.check.brokeOff);
     } catch (error) {
-      const message =
-        error instanceof ApiError ? error.message : "The course server does not answer.";
-      this.#say("errored", message);
+      this.#say("errored", error instanceof ApiError ? error.message : text.serverGone);
     } finally {
-      button.disabled = false;
+      this.#button.disabled = false;
+      this.#checking = false;
+      this.#follow();
     }
   }
 
-  #say(status: string, text: string): void {
+  #take(event: CheckEvent): void {
+    if (event.type === "check") {
+      this.#list.append(described(event.check));
+    } else if (event.type === "result") {
+      this.#fresh = true;
+      // In the order of the exercise, not in that in which checks ended.
+      this.#list.replaceChildren(...event.result.checks.map(described));
+      this.#say(event.result.status, verdict(event.result));
+      progress.noteResult(event.result);
+    } else if (event.type === "error") {
+      this.#say("errored", fill(clientText().check.graderBroke, { message: event.error.message }));
+    }
+  }
+
+  /** Rechecks run while they are wanted, the exercise is on the screen and the lab is there. */
+  #follow(): void {
+    const phase = labSession()?.phase;
+    const wanted = this.#auto.checked && this.#onScreen && !this.#checking && !document.hidden;
+    if (!wanted || phase?.name !== "ready") {
+      this.#watch?.abort();
+      this.#watch = undefined;
+      return;
+    }
+    if (this.#watch !== undefined) return;
+    const watch = new AbortController();
+    this.#watch = watch;
+    void this.#listen(phase.id, watch.signal);
+  }
+
+  async #listen(labId: string, signal: AbortSignal): Promise<void> {
+    const text = clientText();
+    if (!this.#fresh) this.#say("running", text.check.watching);
+    let problem = text.check.brokeOff;
+    try {
+      for await (const event of watchCheck(labId, this.#exercise, signal)) this.#take(event);
+    } catch (error) {
+      problem = error instanceof ApiError ? error.message : text.serverGone;
+    }
+    if (signal.aborted) return;
+    this.#watch = undefined;
+    this.#auto.checked = false;
+    this.#say("errored", fill(text.check.lost, { message: problem }));
+  }
+
+  #askForLab(): void {
+    const text = clientText().check;
+    const session = labSession();
+    this.#say("", text.startFirst);
+    if (session?.phase.name !== "idle") return;
+    const start = element("button", "pb-button quiet small", text.start);
+    start.addEventListener("click", () => {
+      void session.start();
+      this.#say("", "");
+      this.#button.focus();
+    });
+    this.#part(".check-verdict").append(start);
+  }
+
+  #say(status: string, said: string): void {
     this.dataset["status"] = status;
-    const line = this.querySelector<HTMLElement>(".check-verdict");
-    if (line === null) return;
+    const line = this.#part(".check-verdict");
     line.dataset["status"] = status;
+    if (status !== "running" && line.textContent === said) return;
     line.replaceChildren();
-    if (status === "running") line.append(element("span", "pb-spinner", ""), " ");
-    line.append(text);
+    if (status === "running") line.append(element("span", "pb-spinner", ""));
+    line.append(said);
   }
 }
 

@@ -1,38 +1,50 @@
+import { clientText } from "../lesson/words.ts";
 import { labSession } from "./lab-session.ts";
-
-const told = {
-  sent: "Typed into the terminal.",
-  duplicate: "Was typed already.",
-  "not-connected": "The terminal is not connected: nothing was typed. Press again when it is.",
-};
 
 /** A command of the lesson; see `Run.astro`. Nothing is ever queued: a command is typed now or not at all. */
 class RunCommand extends HTMLElement {
   connectedCallback(): void {
     const command = this.dataset["command"] ?? "";
-    const status = this.querySelector(".run-told");
-    const say = (text: string) => {
-      if (status !== null) status.textContent = text;
-    };
-    this.querySelector("[data-action=run]")?.addEventListener("click", () =>
-      say(this.#run(command)),
-    );
-    this.querySelector("[data-action=copy]")?.addEventListener("click", () => {
-      navigator.clipboard.writeText(command).then(
-        () => say("Copied."),
-        () => say("The browser does not let this page copy: select the text instead."),
-      );
+    this.addEventListener("click", (event) => {
+      const button = (event.target as Element).closest<HTMLElement>("[data-action]");
+      const action = button?.dataset["action"];
+      if (action === "run") this.#run(command);
+      if (action === "copy") void this.#copy(command);
+      if (action === "show") {
+        document.querySelector<HTMLElement>(".workspace-switch [data-pane=lab]")?.click();
+      }
     });
   }
 
-  #run(command: string): string {
+  async #copy(command: string): Promise<void> {
+    const text = clientText().run;
+    try {
+      await navigator.clipboard.writeText(command);
+      this.#say(text.copied);
+    } catch {
+      this.#say(text.copyRefused);
+    }
+  }
+
+  #run(command: string): void {
+    const text = clientText().run;
     const session = labSession();
     if (session?.terminals !== undefined) {
       // Each press is a command of its own; its id keeps a reconnect from typing it twice.
-      return told[session.terminals.run(command, crypto.randomUUID())];
+      this.#say(text[session.terminals.run(command, crypto.randomUUID())]);
+    } else {
+      if (session?.phase.name === "idle") void session.start();
+      this.#say(text.starting);
     }
-    if (session?.phase.name === "idle") void session.start();
-    return "The lab is starting. Press Run again when the prompt is there.";
+    const show = this.querySelector<HTMLElement>("[data-action=show]");
+    if (show === null) return;
+    show.hidden = false;
+    show.textContent = text.show;
+  }
+
+  #say(words: string): void {
+    const told = this.querySelector(".run-told");
+    if (told !== null) told.textContent = words;
   }
 }
 

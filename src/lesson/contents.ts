@@ -1,0 +1,58 @@
+/** Space above a heading that still counts as reading its section, pixels. */
+const MARGIN = 96;
+
+/** The list of a lesson's sections; see `LessonContents.astro`. */
+class LessonContents extends HTMLElement {
+  connectedCallback(): void {
+    const pane = this.closest<HTMLElement>(".workspace-lesson");
+    const details = this.querySelector("details");
+    if (pane === null || details === null) return;
+    const links = [...this.querySelectorAll("a")];
+    let asked = false;
+    const look = () => {
+      asked = false;
+      this.#show(pane, links);
+    };
+    pane.addEventListener(
+      "scroll",
+      () => {
+        if (!asked) requestAnimationFrame(look);
+        asked = true;
+      },
+      { passive: true },
+    );
+    look();
+
+    const close = () => {
+      details.open = false;
+    };
+    for (const link of links) link.addEventListener("click", close);
+    document.addEventListener("click", (event) => {
+      if (!details.contains(event.target as Node)) close();
+    });
+    details.addEventListener("keydown", (event) => {
+      if (event.key !== "Escape" || !details.open) return;
+      close();
+      details.querySelector("summary")?.focus();
+    });
+  }
+
+  #show(pane: HTMLElement, links: readonly HTMLAnchorElement[]): void {
+    const top = pane.getBoundingClientRect().top + MARGIN;
+    const passed = links.filter((link) => {
+      const heading = document.getElementById(decodeURIComponent(link.hash.slice(1)));
+      return heading !== null && heading.getBoundingClientRect().top <= top;
+    });
+    const current = passed.at(-1);
+    for (const link of links) {
+      if (link === current) link.setAttribute("aria-current", "true");
+      else link.removeAttribute("aria-current");
+    }
+    const name = this.querySelector(".contents-current");
+    if (name !== null) name.textContent = current?.textContent ?? "";
+    const way = pane.scrollTop / Math.max(1, pane.scrollHeight - pane.clientHeight);
+    this.style.setProperty("--way", way.toFixed(3));
+  }
+}
+
+customElements.define("pb-contents", LessonContents);
