@@ -3,6 +3,7 @@
  * Nothing here says that the outer engine is Docker; `sandbox/docker` is one engine among others.
  */
 import type { Duplex, Readable, Writable } from "node:stream";
+import type { HostFacts, LabFacts } from "./facts/schema.ts";
 
 /** How strongly an engine keeps a lab apart from the machine, best first. */
 export type IsolationRung =
@@ -60,6 +61,16 @@ export interface LabSummary {
 export interface Lab extends LabSummary {
   /** Without a name: the lab's first host. Throws `SandboxError` `host-not-found`. */
   host(name?: string): LabHost;
+  /**
+   * One picture of all its machines, each collected in one pass by the trusted hand. Where the engine in the lab does
+   * not answer, or answers nonsense, the kernel's part is whole all the same, and `missing` says why the rest is not.
+   * Rejects with `SandboxError` where a machine does not run, or the trusted hand does not answer.
+   */
+  facts(options?: {
+    /** Of this machine alone. */
+    readonly host?: string;
+    readonly signal?: AbortSignal;
+  }): Promise<LabFacts>;
 }
 
 /** A command line that a PTY spawns to get a shell on a lab host. */
@@ -103,8 +114,10 @@ export interface LabHost {
   endShell(terminalId: string): Promise<void>;
   /** A connection to the inner Docker engine's API. It is the student's to break: every answer is a claim. */
   innerEngine(): InnerEngine;
-  /** Trusted observation and probes from outside the lab's mount namespace. */
+  /** Trusted probes from outside the lab's mount namespace. */
   hand(): TrustedHand;
+  /** This machine's part of `Lab.facts`. */
+  facts(options?: { readonly signal?: AbortSignal }): Promise<HostFacts>;
   /**
    * An image of the course in the inner engine by its id (`sha256:…`), whatever bears its name there by
    * now. Where the student removed it, it is loaded again under no name; whoever asked removes it then.
@@ -141,42 +154,6 @@ export type NamespaceRef =
   | { readonly kind: "named"; readonly name: string }
   /** The gateway of the lab's networks: outside of every host. */
   | { readonly kind: "outside" };
-
-/** What the kernel says about one network namespace; JSON of `ip -j -d`, untouched. */
-export interface NamespaceSnapshot {
-  /** Inode of the nsfs entry: the namespace's identity. */
-  readonly inode: number;
-  /** `ip -j -d link`. */
-  readonly links: readonly Record<string, unknown>[];
-  /** `ip -j addr`. */
-  readonly addresses: readonly Record<string, unknown>[];
-  /** `ip -j route show table all`. */
-  readonly routes: readonly Record<string, unknown>[];
-  /** `ip -j rule`. */
-  readonly rules: readonly Record<string, unknown>[];
-  /** Inode of the namespace that a link's `link_netnsid` means, as far as it was looked at too. */
-  readonly peers: Readonly<Record<string, number>>;
-  /** `ip -j neigh`. */
-  readonly neighbours: readonly Record<string, unknown>[];
-  /** `/proc/<pid>/net/snmp`, by protocol and counter: `snmp.Icmp.InEchos`. */
-  readonly snmp: Readonly<Record<string, Readonly<Record<string, number>>>>;
-  /** `/proc/sys/net/ipv4/ip_forward`. */
-  readonly ipForward: boolean;
-}
-
-export interface KernelSnapshot {
-  /** The lab host's own network namespace. */
-  readonly host: NamespaceSnapshot & {
-    /** `iptables-save` of the nft backend. */
-    readonly iptablesSave: string;
-    /** `iptables-legacy-save`; empty where no legacy table is loaded. */
-    readonly iptablesLegacySave: string;
-  };
-  /** By the pid asked for; `null` where no process of this lab has that pid. */
-  readonly byPid: Readonly<Record<number, NamespaceSnapshot | null>>;
-  /** By the names that `ip netns list` shows; `null` where a name leads to no network namespace. */
-  readonly byName: Readonly<Record<string, NamespaceSnapshot | null>>;
-}
 
 export interface PingProbe {
   /** Where the echo requests leave from. */
@@ -266,10 +243,6 @@ export type FileResult = { readonly text: string } | { readonly problem: string 
  * namespaces of the lab, and answers within its time limit or throws `SandboxError` `probe-timeout`.
  */
 export interface TrustedHand {
-  snapshot(
-    pids: readonly number[],
-    options?: { readonly signal?: AbortSignal },
-  ): Promise<KernelSnapshot>;
   ping(probe: PingProbe, options?: { readonly signal?: AbortSignal }): Promise<PingResult>;
   tcp(probe: TcpProbe, options?: { readonly signal?: AbortSignal }): Promise<TcpResult>;
   dns(probe: DnsProbe, options?: { readonly signal?: AbortSignal }): Promise<DnsResult>;
@@ -322,4 +295,14 @@ export interface Room {
 
 export type { SandboxErrorCode } from "./errors.ts";
 export { SandboxError } from "./errors.ts";
+export type {
+  ContainerFacts,
+  FilterRule,
+  HostFacts,
+  LabFacts,
+  LinkFacts,
+  MissingFacts,
+  NamespaceFacts,
+  NetworkFacts,
+} from "./facts/schema.ts";
 export { type Topology, topologies } from "./topologies/index.ts";

@@ -1,6 +1,6 @@
 import { isMap, isScalar, LineCounter, parseDocument } from "yaml";
 import type { LabHost } from "../../sandbox/index.ts";
-import type { ContainerFacts, HostFacts } from "../facts/model.ts";
+import type { ContainerModel, HostModel } from "../facts/model.ts";
 
 const label = {
   service: "com.docker.compose.service",
@@ -9,12 +9,12 @@ const label = {
 } as const;
 
 /** Containers of a service of any compose project, running ones first. */
-export const serviceContainers = (host: HostFacts, service: string): readonly ContainerFacts[] =>
+export const serviceContainers = (host: HostModel, service: string): readonly ContainerModel[] =>
   host.containers
     .filter(({ labels }) => labels[label.service] === service)
     .toSorted((a, b) => Number(b.running) - Number(a.running));
 
-export const projectOf = ({ labels }: ContainerFacts): string => labels[label.project] ?? "";
+export const projectOf = ({ labels }: ContainerModel): string => labels[label.project] ?? "";
 
 /** A compose file of the student, read by the trusted hand and parsed here: nothing of it is run or included. */
 export class ComposeFile {
@@ -55,7 +55,7 @@ export class ComposeFile {
 /** The file that a container was started from, as compose noted it; `problem` says why there is none. */
 export async function composeFileOf(
   host: LabHost,
-  container: ContainerFacts,
+  container: ContainerModel,
   signal: AbortSignal,
 ): Promise<{ readonly file: ComposeFile } | { readonly problem: string }> {
   const path = (container.labels[label.files] ?? "").split(",")[0] ?? "";

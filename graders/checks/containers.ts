@@ -1,9 +1,8 @@
-import type { NamespaceSnapshot } from "../../sandbox/index.ts";
 import { type Check, check, fail, pass } from "../core/exercise.ts";
-import { type ContainerFacts, firstHost, list } from "../facts/model.ts";
+import { type ContainerModel, firstHost, list, type NamespaceModel } from "../facts/model.ts";
 
 /** A container whose process the kernel knows. */
-export type RunningContainer = ContainerFacts & { readonly namespace: NamespaceSnapshot };
+export type RunningContainer = ContainerModel & { readonly namespace: NamespaceModel };
 
 /** A check that a container of that name runs; its value is the container. `start` is a command that starts one. */
 export const containerRuns = (name: string, start: string): Check<RunningContainer> =>

@@ -1,11 +1,11 @@
 import type { Lab } from "../../sandbox/index.ts";
-import type { LabFacts } from "../facts/model.ts";
+import type { LabModel } from "../facts/model.ts";
 
 /** What a check works with. */
 export interface CheckContext {
   readonly lab: Lab;
   /** The lab's state, collected once for all checks of a run. */
-  facts(): Promise<LabFacts>;
+  facts(): Promise<LabModel>;
   /** Aborts when the check's time is over or the run is called off. */
   readonly signal: AbortSignal;
 }

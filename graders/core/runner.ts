@@ -1,7 +1,7 @@
 import { abortable } from "../../sandbox/abortable.ts";
 import { type Lab, SandboxError } from "../../sandbox/index.ts";
 import { collectFacts } from "../facts/collect.ts";
-import type { LabFacts } from "../facts/model.ts";
+import type { LabModel } from "../facts/model.ts";
 import type { Check, CheckContext, Exercise, Failed, Passed } from "./exercise.ts";
 import { type CheckResult, type ExerciseResult, overall } from "./results.ts";
 
@@ -59,7 +59,7 @@ export async function gradeExercise(
 ): Promise<ExerciseResult> {
   signal.throwIfAborted();
   const startMs = performance.now();
-  let collected: Promise<LabFacts> | undefined;
+  let collected: Promise<LabModel> | undefined;
   const facts = () => {
     collected ??= collectFacts(lab, signal);
     return collected;

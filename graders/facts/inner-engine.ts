@@ -2,32 +2,13 @@
 
 import { z } from "zod";
 import { type InnerEngineRequest, type LabHost, SandboxError } from "../../sandbox/index.ts";
-import type { NetworkFacts } from "./model.ts";
-
-const network = z.object({
-  Id: z.string(),
-  Name: z.string(),
-  Driver: z.string(),
-  Attachable: z.boolean().optional(),
-  Options: z.record(z.string(), z.string()).nullish(),
-  IPAM: z.object({ Config: z.array(z.object({ Subnet: z.string().optional() })).nullish() }),
-});
 
 const containerInspection = z.object({
   Id: z.string(),
-  Name: z.string(),
-  Config: z.object({ Labels: z.record(z.string(), z.string()).nullish() }),
   State: z.object({
     Running: z.boolean(),
-    Paused: z.boolean().optional(),
     Pid: z.number().int(),
     Health: z.object({ Status: z.string() }).nullish(),
-  }),
-  NetworkSettings: z.object({
-    Networks: z.record(z.string(), z.object({ IPAddress: z.string().optional() })).nullish(),
-    Ports: z
-      .record(z.string(), z.array(z.object({ HostIp: z.string(), HostPort: z.string() })).nullish())
-      .nullish(),
   }),
 });
 
@@ -67,23 +48,6 @@ function understood<T>(schema: z.ZodType<T>, body: unknown, path: string): T {
   );
 }
 
-export async function listNetworks(host: LabHost, signal?: AbortSignal): Promise<NetworkFacts[]> {
-  const path = "/networks";
-  const body = await ask(host, signal ? { path, signal } : { path });
-  return understood(z.array(network), body, path).map(
-    ({ Id, Name, Driver, Attachable, Options, IPAM }) => ({
-      id: Id,
-      name: Name,
-      driver: Driver,
-      attachable: Attachable ?? false,
-      subnets: (IPAM.Config ?? []).flatMap(({ Subnet }) => (Subnet ? [Subnet] : [])),
-      ...(Driver === "bridge"
-        ? { bridge: Options?.["com.docker.network.bridge.name"] ?? `br-${Id.slice(0, 12)}` }
-        : {}),
-    }),
-  );
-}
-
 export async function inspectContainer(
   host: LabHost,
   id: string,
@@ -92,25 +56,4 @@ export async function inspectContainer(
   const path = `/containers/${encodeURIComponent(id)}/json`;
   const body = await ask(host, signal ? { path, signal } : { path });
   return understood(containerInspection, body, path);
-}
-
-/** All containers, stopped ones too. One that goes away between list and look is left out. */
-export async function listContainers(
-  host: LabHost,
-  signal?: AbortSignal,
-): Promise<ContainerInspection[]> {
-  const path = "/containers/json?all=1";
-  const body = await ask(host, signal ? { path, signal } : { path });
-  const ids = understood(z.array(z.object({ Id: z.string() })), body, path);
-  const found = await Promise.all(
-    ids.map(async ({ Id }) => {
-      try {
-        return await inspectContainer(host, Id, signal);
-      } catch (error) {
-        if (error instanceof EngineRefusal && error.status === 404) return undefined;
-        throw error;
-      }
-    }),
-  );
-  return found.filter((container) => container !== undefined);
 }

@@ -21,6 +21,7 @@ Usage: patchbay <command> [options]
   lab ls [--format json]                     the labs there are
   lab exec <id> [--host H] -- COMMAND…       run a command as root on a lab host
   lab shell <id> [--host H]                  a shell on a lab host
+  lab facts <id> [--host H]                  what is in a lab, as JSON: docs/facts.md says what the fields mean
   lab reset <id>                             back to the start state
   lab down <id> | --all                      end a lab, with everything in it
 
@@ -150,6 +151,14 @@ async function shell(args: string[]): Promise<number> {
   }
 }
 
+async function facts(args: string[], signal: AbortSignal): Promise<number> {
+  const { values, positionals } = parseArgs({ args, options: hostOptions, allowPositionals: true });
+  await using engine = await openEngine(values.engine);
+  const lab = await chooseLab(engine, optional(positionals));
+  print(await lab.facts({ signal, ...(values.host === undefined ? {} : { host: values.host }) }));
+  return exitCodes.passed;
+}
+
 async function reset(args: string[]): Promise<number> {
   const { values, positionals } = parseArgs({
     args,
@@ -174,7 +183,7 @@ async function down(args: string[]): Promise<number> {
   return exitCodes.passed;
 }
 
-const labCommands = { up, ls, exec, shell, reset, down };
+const labCommands = { up, ls, exec, shell, facts, reset, down };
 
 await runCommandLine(usage, async ([command, ...rest], signal) => {
   if (command === undefined) throw new UsageError("Say which command.");

@@ -4,15 +4,16 @@ import { finished } from "node:stream/promises";
 import type Dockerode from "dockerode";
 import { abortable } from "../abortable.ts";
 import { SandboxError } from "../errors.ts";
+import { readHost, type ToldHost } from "../facts/read.ts";
 import type {
   CapturedOutput,
   DnsResult,
   Egress,
   ExecOptions,
   FileResult,
+  HostFacts,
   InnerEngine,
   InnerEngineRequest,
-  KernelSnapshot,
   LabHost,
   NamespaceRef,
   PingResult,
@@ -27,6 +28,7 @@ import type { HandSession } from "./steward.ts";
 /** Of a host's disk: its files, and all that its engine keeps. */
 const DISK_BYTES = 4 * 2 ** 30;
 const PREPARE_TIMEOUT_MS = 20_000;
+const FACTS_TIMEOUT_MS = 12_000;
 const CAPTURE_LIMIT_BYTES = 16 << 20;
 /** Engines differ in what they say of a command that is not there; a shell says 127, or 126. */
 const SHELL = ["/bin/sh", "-c", 'exec "$@"', "sh"];
@@ -224,8 +226,6 @@ export class DockerLabHost implements LabHost {
 
   hand(): TrustedHand {
     return {
-      snapshot: (pids, { signal } = {}) =>
-        this.#ask<KernelSnapshot>("snapshot", { pids }, 10_000, signal),
       ping: async (
         { count = 8, intervalMs = 100, lastReplyWaitMs = 1000, ...probe },
         { signal } = {},
@@ -246,6 +246,14 @@ export class DockerLabHost implements LabHost {
       readFile: (path, { pid, maxBytes = 64 << 10, signal } = {}) =>
         this.#ask<FileResult>("read", { path, pid, maxBytes }, 5000, signal),
     };
+  }
+
+  async facts({ signal }: { readonly signal?: AbortSignal } = {}): Promise<HostFacts> {
+    const request = { engine: this.kind === "host" };
+    return readHost(
+      this.name,
+      await this.#ask<ToldHost>("facts", request, FACTS_TIMEOUT_MS, signal),
+    );
   }
 
   /** A probe with what its namespaces need to be found. */

@@ -1,6 +1,7 @@
 import type Dockerode from "dockerode";
 import { SandboxError } from "../errors.ts";
-import type { Lab, LabState } from "../index.ts";
+import { FACTS_VERSION } from "../facts/schema.ts";
+import type { Lab, LabFacts, LabState } from "../index.ts";
 import { type Topology, topologies } from "../topologies/index.ts";
 import { type Holder, holderOf, kindOf, labels } from "./containers.ts";
 import { DockerLabHost, type HostContext } from "./lab-host.ts";
@@ -68,6 +69,24 @@ export class DockerLab implements Lab {
   /** `undefined` where another version of Patchbay made the lab. */
   get topology(): Topology | undefined {
     return topologies[this.lab];
+  }
+
+  async facts(
+    options: { readonly host?: string; readonly signal?: AbortSignal } = {},
+  ): Promise<LabFacts> {
+    const takenAtMs = Date.now();
+    const machines = options.host === undefined ? this.machines : [this.host(options.host)];
+    const all = await Promise.all(machines.map((machine) => machine.facts(options)));
+    const of = (kind: DockerLabHost["kind"]) =>
+      all.filter((_, index) => machines[index]?.kind === kind);
+    return {
+      version: FACTS_VERSION,
+      lab: this.id,
+      topology: this.lab,
+      takenAtMs,
+      hosts: of("host"),
+      neighbours: of("neighbour"),
+    };
   }
 
   host(name?: string): DockerLabHost {

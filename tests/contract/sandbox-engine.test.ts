@@ -325,7 +325,7 @@ describe.each(subjects)("$name", (subject) => {
     await dockerCommand(address)("rm", "--force", "--volumes", "patchbay-steward");
     const current = await engine.find("contract-one");
     const measured = async () => {
-      await current.host().hand().snapshot([]);
+      await current.facts();
       return true;
     };
     await expect.poll(() => measured().catch(() => false), { timeout: 15_000 }).toBe(true);

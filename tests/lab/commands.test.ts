@@ -89,6 +89,16 @@ test("a lab comes up, is listed, and runs commands with their own streams and ex
   expect(wrong.stderr).toContain("/nowhere");
 });
 
+test("facts prints what is in a lab, as JSON", async () => {
+  const { code, stdout, stderr } = await run("patchbay", "lab facts class --host host1");
+  expect([code, stderr]).toEqual([0, ""]);
+  expect(JSON.parse(stdout)).toMatchObject({
+    version: 1,
+    lab: "class",
+    hosts: [{ name: "host1", containers: [], missing: [] }],
+  });
+});
+
 test("Ctrl-C ends a command on the lab host too", async () => {
   const child = start("patchbay", ["lab", "exec", "class", "--", "sleep", "4714"]);
   const count = async () =>
@@ -138,6 +148,7 @@ test("mistakes on the command line suggest what was meant, and exit with 2", asy
     ["patchbay", "lab exec clas -- true", 'Did you mean "class"'],
     ["patchbay", "lab exec class --host host2 -- true", "Hosts: host1"],
     ["patchbay", "lab exec class true", "Put the command after --"],
+    ["patchbay", "lab facts class --host host2", "Hosts: host1"],
     ["patchbay", "lab down", "Say which lab"],
     ["patchbay", "lab shell class", "A shell needs a terminal"],
     ["graders", "check homework/inter-network-pong", 'Did you mean "homework/inter-network-ping"'],

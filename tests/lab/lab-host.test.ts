@@ -95,9 +95,9 @@ test("says that a hung inner engine did not answer, within the time given", asyn
 });
 
 test("knows no process of another lab, nor of the machine", async () => {
-  const { byPid } = await hand.snapshot([1, 4_000_000]);
-  expect(byPid[1]).not.toBeNull();
-  expect(byPid[4_000_000]).toBeNull();
+  const read = (pid: number) => hand.readFile("/etc/hostname", { pid });
+  expect(await read(1)).toEqual({ text: "host1\n" });
+  await expect(read(process.pid + 1_000_000)).rejects.toThrow(/no process \d+ in this lab/);
 });
 
 test("has every tool that the lessons type", async () => {

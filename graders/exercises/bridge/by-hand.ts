@@ -1,4 +1,3 @@
-import type { NamespaceSnapshot } from "../../../sandbox/index.ts";
 import { fullMatrix, type Place, pingMatrix } from "../../checks/reachability.ts";
 import { check, type Exercise, fail, pass } from "../../core/exercise.ts";
 import {
@@ -7,9 +6,9 @@ import {
   bridgePorts,
   firstHost,
   isUp,
-  kindOf,
   linkNamed,
   list,
+  type NamespaceModel,
 } from "../../facts/model.ts";
 
 const BRIDGE = "lab0";
@@ -26,8 +25,8 @@ const bridge = check({
     if (link === undefined) {
       return fail(expected, "there is no lab0", "Make it: ip link add lab0 type bridge");
     }
-    if (kindOf(link) !== "bridge")
-      return fail(expected, `lab0 is a ${kindOf(link) || "plain"} interface`);
+    if (link.kind !== "bridge")
+      return fail(expected, `lab0 is a ${link.kind || "plain"} interface`);
     const held = allAddresses(namespace).filter((each) => each.interface === BRIDGE);
     if (!held.some(({ address, prefix }) => address === GATEWAY && prefix === 24)) {
       const actual = list(held.map(({ address, prefix }) => `${address}/${prefix}`));
@@ -47,7 +46,7 @@ const members = check<readonly Place[], { bridge: typeof bridge }>({
     const seen = new Set<number>();
     const plugged: {
       readonly name: string;
-      readonly snapshot: NamespaceSnapshot;
+      readonly snapshot: NamespaceModel;
       readonly end: string;
     }[] = [];
     for (const [name, snapshot] of Object.entries(named)) {

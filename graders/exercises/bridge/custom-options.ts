@@ -1,19 +1,19 @@
 import { removeFresh, startFresh } from "../../checks/fresh-container.ts";
 import { check, type Exercise, fail, pass } from "../../core/exercise.ts";
-import { inspectContainer } from "../../facts/inner-engine.ts";
+import { collectHost } from "../../facts/collect.ts";
 import {
   allAddresses,
+  type BridgeNetwork,
   bridgePorts,
   firstHost,
   list,
-  type NetworkFacts,
 } from "../../facts/model.ts";
 
 const ID = "bridge/custom-options";
 const NAME = "my-bridge-003";
 const OUTSIDE = "10.77.0.1";
 
-const exists = check<NetworkFacts & { readonly bridge: string }>({
+const exists = check<BridgeNetwork>({
   id: "network-exists",
   title: `Network ${NAME} exists, with the bridge driver`,
   async run({ facts }) {
@@ -22,7 +22,7 @@ const exists = check<NetworkFacts & { readonly bridge: string }>({
     const expected = `a bridge network ${NAME}`;
     if (found === undefined)
       return fail(expected, `networks: ${list(networks.map(({ name }) => name))}`);
-    if (found.bridge === undefined) return fail(expected, `its driver is ${found.driver}`);
+    if (found.bridge === null) return fail(expected, `its driver is ${found.driver}`);
     return pass({ ...found, bridge: found.bridge });
   },
 });
@@ -65,15 +65,12 @@ const observed = check<Seen, { network: typeof exists }>({
     const started = [await startFresh(host, network.id, ID)];
     try {
       started.push(await startFresh(host, network.id, ID));
-      const { byPid } = await hand.snapshot(
-        started.map(({ pid }) => pid),
-        { signal },
-      );
-      const now = (await hand.snapshot([], { signal })).host;
-      const ends = started.flatMap(({ pid }) => {
-        const inside = byPid[pid];
+      const now = await collectHost(host, signal);
+      const fresh = started.flatMap(({ id }) => now.containers.filter((each) => each.id === id));
+      const ends = fresh.flatMap(({ namespace: inside }) => {
         const port =
-          inside && bridgePorts(inside, now).find(({ bridge }) => bridge === network.bridge);
+          inside &&
+          bridgePorts(inside, now.namespace).find(({ bridge }) => bridge === network.bridge);
         const address =
           inside && allAddresses(inside).find((each) => each.interface === port?.inside);
         return address
@@ -83,13 +80,11 @@ const observed = check<Seen, { network: typeof exists }>({
       const [first, second] = started;
       const [, to] = ends;
       if (first === undefined || second === undefined || to === undefined || ends.length < 2) {
-        const names = await Promise.all(
-          started.map(({ id }) => inspectContainer(host, id, signal)),
-        );
-        return fail(
-          `their interfaces are ports of ${network.bridge}`,
-          list(names.map(({ Name }) => Name)),
-        );
+        const plugged = fresh.map(({ name, namespace: inside }) => {
+          const ports = inside ? bridgePorts(inside, now.namespace) : [];
+          return `${name} into ${list(ports.map(({ bridge }) => bridge))}`;
+        });
+        return fail(`their interfaces are ports of ${network.bridge}`, `plugged: ${list(plugged)}`);
       }
       const timing = { count: 3, intervalMs: 30, lastReplyWaitMs: 400 };
       const from = { kind: "pid", pid: first.pid } as const;

@@ -4,7 +4,7 @@ import { type Check, check, type Exercise, fail, pass } from "../../core/exercis
 import {
   addressesOf,
   bridgePorts,
-  type ContainerFacts,
+  type ContainerModel,
   firstHost,
   list,
 } from "../../facts/model.ts";
@@ -12,7 +12,7 @@ import {
 const EMBEDDED = "127.0.0.11";
 const LOG = "/var/log/app";
 
-const isRunning = (each: ContainerFacts): each is RunningContainer =>
+const isRunning = (each: ContainerModel): each is RunningContainer =>
   each.running && !each.paused && each.namespace !== null;
 
 /** A check that a service of a compose file runs; its value is the container. */

@@ -3,12 +3,12 @@ import type { LabHost } from "../../../sandbox/index.ts";
 import { composeFileOf, serviceContainers } from "../../checks/compose-project.ts";
 import { check, type Exercise, fail, pass } from "../../core/exercise.ts";
 import { ask, inspectContainer } from "../../facts/inner-engine.ts";
-import { type ContainerFacts, firstHost } from "../../facts/model.ts";
+import { type ContainerModel, firstHost } from "../../facts/model.ts";
 
 const PATIENCE_MS = 40_000;
 const POLL_MS = 250;
 
-const runs = check<ContainerFacts>({
+const runs = check<ContainerModel>({
   id: "server-runs",
   title: "Service server of a compose file runs, with a health check",
   async run({ lab, facts, signal }) {

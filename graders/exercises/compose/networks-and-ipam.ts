@@ -11,10 +11,10 @@ const declared = check<{ readonly bridge: string }>({
   async run({ lab, facts, signal }) {
     const host = firstHost(await facts());
     const found = host.networks.find(
-      ({ subnets, bridge }) => bridge !== undefined && subnets.includes(SUBNET),
+      ({ subnets, bridge }) => bridge !== null && subnets.some(({ subnet }) => subnet === SUBNET),
     );
     const expected = `a bridge network with subnet ${SUBNET}`;
-    if (found?.bridge !== undefined) {
+    if (found?.bridge) {
       const held = allAddresses(host.namespace).filter((each) => each.interface === found.bridge);
       if (held.some(({ address, prefix }) => inSubnet(address) && prefix === 24))
         return pass({ bridge: found.bridge }, found.name);
@@ -24,7 +24,9 @@ const declared = check<{ readonly bridge: string }>({
       );
     }
     const own = host.networks.filter(({ name }) => !["bridge", "host", "none"].includes(name));
-    const told = own.map(({ name, subnets }) => `${name}: ${list(subnets)}`);
+    const told = own.map(
+      ({ name, subnets }) => `${name}: ${list(subnets.map(({ subnet }) => subnet))}`,
+    );
     const started = serviceContainers(host, "server")[0];
     const read =
       started === undefined ? undefined : await composeFileOf(lab.host(), started, signal);

@@ -25,7 +25,7 @@ const withNone = check({
       (each) => each.running && each.namespace && each.namespace.inode !== namespace.inode,
     );
     const links = (container: (typeof own)[number]) =>
-      (container.namespace?.links ?? []).map((link) => String(link["ifname"]));
+      (container.namespace?.links ?? []).map(({ name }) => name);
     const found = own.find((container) => links(container).join() === "lo");
     if (found !== undefined) return pass(undefined, found.name);
     const told = own.map((container) => `${container.name}: ${list(links(container))}`);

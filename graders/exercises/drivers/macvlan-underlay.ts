@@ -1,5 +1,5 @@
 import { check, type Exercise, fail, pass } from "../../core/exercise.ts";
-import { linkNamed } from "../../facts/model.ts";
+import { collectHost } from "../../facts/collect.ts";
 import { neighbourReaches, onUnderlay } from "./underlay.ts";
 
 const members = onUnderlay("macvlan");
@@ -11,12 +11,12 @@ const ownMac = check({
   needs: { reached },
   async run({ lab, signal, reached: member }) {
     const expected = `the neighbour knows ${member.address} by ${member.mac}, and that is not the host's`;
-    const { host } = await lab.host("neighbour1").hand().snapshot([], { signal });
-    const seen = host.neighbours.find((each) => each["dst"] === member.address)?.["lladdr"];
+    // As it is after it was reached.
+    const { namespace } = await collectHost(lab.host("neighbour1"), signal);
+    const seen = namespace.neighbours.find((each) => each.address === member.address)?.mac;
     if (seen === member.mac && member.mac !== member.parentMac) return pass(undefined, member.mac);
-    const { host: own } = await lab.host().hand().snapshot([], { signal });
-    const eth0 = String(linkNamed(own, "eth0")?.["address"]);
-    return fail(expected, `it knows it by ${String(seen)}; the host's eth0 has ${eth0}`);
+    const told = `it knows it by ${seen ?? "no MAC address"}; the host's eth0 has ${member.parentMac}`;
+    return fail(expected, told);
   },
 });
 

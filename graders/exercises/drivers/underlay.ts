@@ -1,5 +1,5 @@
 import { type Check, check, fail, pass } from "../../core/exercise.ts";
-import { allAddresses, firstHost, kindOf, linkNamed, list } from "../../facts/model.ts";
+import { allAddresses, firstHost, linkNamed, list } from "../../facts/model.ts";
 
 /** A container with an interface of its own on the underlay. */
 export interface OnUnderlay {
@@ -26,12 +26,12 @@ export const onUnderlay = (kind: "macvlan" | "ipvlan"): Check<readonly OnUnderla
         if (!container.running || inside === null || inside.inode === namespace.inode) return [];
         const link = inside.links.find(
           (each) =>
-            kindOf(each) === kind &&
-            each["link_index"] === parent?.["ifindex"] &&
-            inside.peers[String(each["link_netnsid"])] === namespace.inode,
+            each.kind === kind &&
+            each.link?.namespace === namespace.inode &&
+            each.link.index === parent?.index,
         );
         const address = allAddresses(inside).find(
-          (each) => each.interface === link?.["ifname"] && each.address.startsWith("10.77.0."),
+          (each) => each.interface === link?.name && each.address.startsWith("10.77.0."),
         );
         if (link === undefined || address === undefined) return [];
         return [
@@ -39,8 +39,8 @@ export const onUnderlay = (kind: "macvlan" | "ipvlan"): Check<readonly OnUnderla
             name: container.name,
             pid: container.pid,
             address: address.address,
-            mac: String(link["address"]),
-            parentMac: String(parent?.["address"]),
+            mac: link.mac ?? "",
+            parentMac: parent?.mac ?? "",
             published: container.published.length > 0,
           },
         ];

@@ -3,7 +3,7 @@ import type { Lab } from "../../../sandbox/index.ts";
 import type { RunningContainer } from "../../checks/containers.ts";
 import { check, type Exercise, fail, pass } from "../../core/exercise.ts";
 import { ask, inspectContainer } from "../../facts/inner-engine.ts";
-import { type ContainerFacts, firstHost, list } from "../../facts/model.ts";
+import { type ContainerModel, firstHost, list } from "../../facts/model.ts";
 
 const HOST = "10.77.0.11";
 
@@ -13,7 +13,7 @@ interface Parts {
   readonly clients: readonly RunningContainer[];
 }
 
-const running = (container: ContainerFacts): container is RunningContainer =>
+const running = (container: ContainerModel): container is RunningContainer =>
   container.running && !container.paused && container.namespace !== null;
 
 const parts = check<Parts>({

@@ -1,7 +1,7 @@
 import type { TcpResult } from "../../../sandbox/index.ts";
 import { containerRuns } from "../../checks/containers.ts";
 import { check, type Exercise, fail, pass } from "../../core/exercise.ts";
-import { allAddresses, firstHost, list } from "../../facts/model.ts";
+import { allAddresses, filterRules, firstHost, list, optionOf } from "../../facts/model.ts";
 
 const PORTS = [8080, 8443] as const;
 const HOST = "10.77.0.11";
@@ -34,12 +34,13 @@ const dnat = check({
   async run({ facts, c1 }) {
     const { namespace } = firstHost(await facts());
     const own = allAddresses(c1.namespace).map(({ address }) => address);
+    const rules = filterRules(namespace, "nat").filter(
+      ({ chain, target }) => chain === "DOCKER" && target === "DNAT",
+    );
     const missing = PORTS.filter((port) => {
-      const rule = new RegExp(
-        `^-A DOCKER .*--dport ${port} -j DNAT --to-destination ([\\d.]+):\\d+`,
-        "m",
-      );
-      return !own.includes(rule.exec(namespace.iptablesSave)?.[1] ?? "");
+      const rule = rules.find((each) => optionOf(each, "--dport") === String(port));
+      const to = rule && optionOf(rule, "--to-destination");
+      return !own.includes(to?.split(":")[0] ?? "");
     });
     if (missing.length === 0) return pass();
     return fail(

@@ -1,10 +1,16 @@
-import type { NamespaceSnapshot } from "../../../sandbox/index.ts";
 import { check, type Exercise, fail, pass } from "../../core/exercise.ts";
-import { allAddresses, firstHost, isUp, linkNamed, list } from "../../facts/model.ts";
+import {
+  allAddresses,
+  firstHost,
+  isUp,
+  linkNamed,
+  list,
+  type NamespaceModel,
+} from "../../facts/model.ts";
 
 interface Both {
-  readonly red: NamespaceSnapshot;
-  readonly blue: NamespaceSnapshot;
+  readonly red: NamespaceModel;
+  readonly blue: NamespaceModel;
 }
 
 const exist = check<Both>({
@@ -13,7 +19,7 @@ const exist = check<Both>({
   async run({ facts }) {
     const { named } = firstHost(await facts());
     const expected = "ip netns list shows red and blue";
-    const { red, blue } = named as { red?: NamespaceSnapshot | null; blue?: typeof red };
+    const { red, blue } = named;
     if (red && blue) return pass({ red, blue });
     const missing = ["red", "blue"].filter((name) => !(name in named));
     if (missing.length > 0) {

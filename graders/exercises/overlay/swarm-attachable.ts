@@ -1,7 +1,7 @@
 import type { RunningContainer } from "../../checks/containers.ts";
 import { check, type Exercise, fail, pass, type Step } from "../../core/exercise.ts";
 import { ask } from "../../facts/inner-engine.ts";
-import { type ContainerFacts, list } from "../../facts/model.ts";
+import { type ContainerModel, list } from "../../facts/model.ts";
 
 const EMBEDDED = "127.0.0.11";
 
@@ -54,7 +54,7 @@ const pair = check<Pair, { network: typeof network }>({
   needs: { network },
   async run({ facts, network: name }) {
     const { hosts } = await facts();
-    const isMember = (each: ContainerFacts): each is RunningContainer =>
+    const isMember = (each: ContainerModel): each is RunningContainer =>
       each.running && !each.paused && each.namespace !== null && each.networks[name] !== undefined;
     const members = hosts.map(({ containers }) => containers.filter(isMember));
     const [one, other] = members.map((each) => each[0]);

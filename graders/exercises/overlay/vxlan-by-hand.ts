@@ -1,11 +1,11 @@
-import type { Lab, NamespaceSnapshot } from "../../../sandbox/index.ts";
+import type { Lab } from "../../../sandbox/index.ts";
 import { check, type Exercise, fail, pass, type Step } from "../../core/exercise.ts";
-import { allAddresses, dataOf, type HostFacts, kindOf, list } from "../../facts/model.ts";
+import { allAddresses, type HostModel, list, type NamespaceModel } from "../../facts/model.ts";
 
 const VNI = 42;
 const PORT = 4789;
 
-const spaces = ({ namespace, named }: HostFacts): readonly NamespaceSnapshot[] => [
+const spaces = ({ namespace, named }: HostModel): readonly NamespaceModel[] => [
   namespace,
   ...Object.values(named).filter((each) => each !== null),
 ];
@@ -18,20 +18,15 @@ const tunnels = check({
     const without = hosts.filter(
       (host) =>
         !spaces(host).some((space) =>
-          space.links.some((link) => {
-            const { id, port } = dataOf(link);
-            return kindOf(link) === "vxlan" && id === VNI && port === PORT;
-          }),
+          space.links.some(({ vxlan }) => vxlan?.id === VNI && vxlan.port === PORT),
         ),
     );
     if (hosts.length >= 2 && without.length === 0) return pass();
     const told = hosts.map((host) => {
-      const all = spaces(host).flatMap(({ links }) =>
-        links.filter((link) => kindOf(link) === "vxlan"),
-      );
-      const each = all.map(
-        (link) =>
-          `${String(link["ifname"])} id ${String(dataOf(link)["id"])} port ${String(dataOf(link)["port"])}`,
+      const each = spaces(host).flatMap(({ links }) =>
+        links.flatMap(({ name, vxlan }) =>
+          vxlan === null ? [] : [`${name} id ${vxlan.id} port ${vxlan.port}`],
+        ),
       );
       return `${host.name}: ${list(each)}`;
     });

@@ -1,11 +1,17 @@
-import type { NamespaceSnapshot } from "../../../sandbox/index.ts";
 import { fullMatrix, pingMatrix } from "../../checks/reachability.ts";
 import { check, type Exercise, fail, pass } from "../../core/exercise.ts";
-import { allAddresses, cablesOf, firstHost, isUp, list } from "../../facts/model.ts";
+import {
+  allAddresses,
+  cablesOf,
+  firstHost,
+  isUp,
+  list,
+  type NamespaceModel,
+} from "../../facts/model.ts";
 
 const wanted = { red: "10.10.0.1", blue: "10.10.0.2" } as const;
 const names = ["red", "blue"] as const;
-type Both = Readonly<Record<(typeof names)[number], NamespaceSnapshot>>;
+type Both = Readonly<Record<(typeof names)[number], NamespaceModel>>;
 
 const exist = check<Both>({
   id: "namespaces-exist",
@@ -62,30 +68,28 @@ const onePair = check({
         "A pair is made in one go: ip link add … type veth peer name …; then each end moves into its namespace.";
       return fail(expected, `the far end of ${inside} is not in blue`, hint);
     }
-    if (cable.peer["ifname"] !== other) {
+    if (cable.peer.name !== other) {
       return fail(
         expected,
-        `the far end of ${inside} is ${String(cable.peer["ifname"])}, and the address is on ${other}`,
+        `the far end of ${inside} is ${cable.peer.name}, and the address is on ${other}`,
       );
     }
-    const near = red.links.find((link) => link["ifname"] === inside) ?? {};
     const ends = [
-      ["red", inside, near],
-      ["blue", other, cable.peer],
-    ] as const;
-    const plugged = ends.find(([, , link]) => typeof link["master"] === "string");
+      { space: "red", link: cable.near },
+      { space: "blue", link: cable.peer },
+    ];
+    const plugged = ends.find(({ link }) => link.master !== null);
     if (plugged !== undefined) {
-      return fail(
-        "no bridge is in between",
-        `${plugged[1]} in ${plugged[0]} is a port of ${String(plugged[2]["master"])}`,
-      );
+      const { space, link } = plugged;
+      const actual = `${link.name} in ${space} is a port of ${link.master}`;
+      return fail("no bridge is in between", actual);
     }
-    const down = ends.filter(([, , link]) => !isUp(link));
+    const down = ends.filter(({ link }) => !isUp(link));
     if (down.length === 0) return pass();
-    const up = down.map(([name, end]) => `ip -n ${name} link set ${end} up`).join("; ");
+    const up = down.map(({ space, link }) => `ip -n ${space} link set ${link.name} up`).join("; ");
     return fail(
       "both ends are up",
-      `down: ${list(down.map(([, end]) => end))}`,
+      `down: ${list(down.map(({ link }) => link.name))}`,
       `Bring them up: ${up}`,
     );
   },

@@ -36,10 +36,10 @@ const right = check({
     const expected = "the far end of web's eth0";
     if (cable === undefined) return fail(expected, "web's eth0 has no far end on the host");
     const name = answer.replace(/@.*$/, "");
-    if (name === cable.peer["ifname"]) return pass();
+    if (name === cable.peer.name) return pass();
     const hint =
       "ip -d link in web's namespace shows eth0@if and a number: the index of its far end on the host.";
-    const link = namespace.links.find((each) => each["ifname"] === name);
+    const link = namespace.links.find((each) => each.name === name);
     if (link === undefined) return fail(expected, `the host has no interface ${name}`, hint);
     const owner = containers.find(
       (each) =>

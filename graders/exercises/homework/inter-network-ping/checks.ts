@@ -2,15 +2,16 @@ import type { PingResult } from "../../../../sandbox/index.ts";
 import { containerRuns, type RunningContainer } from "../../../checks/containers.ts";
 import { type FreshContainer, removeFresh, startFresh } from "../../../checks/fresh-container.ts";
 import { check, type Failed, fail, type Passed, pass } from "../../../core/exercise.ts";
-import { EngineRefusal, inspectContainer } from "../../../facts/inner-engine.ts";
+import { collectHost } from "../../../facts/collect.ts";
+import { EngineRefusal } from "../../../facts/inner-engine.ts";
 import {
   addressesOf,
+  type BridgeNetwork,
   bridgePorts,
   firstHost,
-  type HostFacts,
+  type HostModel,
   hasBridge,
   list,
-  type NetworkFacts,
 } from "../../../facts/model.ts";
 
 const FIRST = "my-bridge-001";
@@ -19,8 +20,8 @@ const PINGS = 10;
 const PING_INTERVAL_MS = 30;
 
 interface Networks {
-  readonly first: NetworkFacts & { readonly bridge: string };
-  readonly second: NetworkFacts & { readonly bridge: string };
+  readonly first: BridgeNetwork;
+  readonly second: BridgeNetwork;
 }
 
 export const networksExist = check<Networks>({
@@ -44,7 +45,7 @@ export const networksExist = check<Networks>({
     }
     const { bridge: firstBridge } = first;
     const { bridge: secondBridge } = second;
-    if (firstBridge === undefined || secondBridge === undefined) {
+    if (firstBridge === null || secondBridge === null) {
       return fail(expected, `${FIRST}: ${first.driver}, ${SECOND}: ${second.driver}`);
     }
     return pass({
@@ -82,7 +83,7 @@ export const firstRuns = containerRuns(
 function strayed(
   container: RunningContainer,
   network: Networks["first"],
-  host: HostFacts,
+  host: HostModel,
 ): Failed | undefined {
   const expected = `${container.name} in ${network.name} and in no other network`;
   const names = Object.keys(container.networks);
@@ -204,18 +205,16 @@ export const freshContainerReachesFirst = check({
         { signal },
       );
       // Looked at after the ping: nothing may have plugged it in elsewhere meanwhile.
-      const [inspection, kernel] = await Promise.all([
-        inspectContainer(host, fresh.id, signal),
-        host.hand().snapshot([fresh.pid], { signal }),
-      ]);
-      const namespace = kernel.byPid[fresh.pid];
-      const names = Object.keys(inspection.NetworkSettings.Networks ?? {});
+      const now = await collectHost(host, signal);
+      const started = now.containers.find(({ id }) => id === fresh.id);
       const alone = `the fresh container in ${SECOND} alone`;
+      const namespace = started?.namespace;
       if (!namespace) return fail(alone, "its process has ended");
+      const names = Object.keys(started.networks);
       if (names.length !== 1 || names[0] !== SECOND) return fail(alone, `it is in: ${list(names)}`);
-      const bridges = bridgePorts(namespace, kernel.host).map(({ bridge }) => bridge);
+      const bridges = bridgePorts(namespace, now.namespace).map(({ bridge }) => bridge);
       if (
-        namespace.inode === kernel.host.inode ||
+        namespace.inode === now.namespace.inode ||
         bridges.length !== 1 ||
         bridges[0] !== networks.second.bridge
       ) {

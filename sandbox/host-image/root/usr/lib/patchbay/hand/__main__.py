@@ -3,7 +3,7 @@
 Runs in a sidecar container of Patchbay's own image, in the engine's pid and user namespaces. Reads
 one JSON request per line from stdin, writes one JSON answer per line to stdout:
 
-    {"id": 1, "op": "snapshot", "init": 4711, "pids": [120, 150], "timeoutMs": 3000}
+    {"id": 1, "op": "facts", "init": 4711, "engine": true, "timeoutMs": 10000}
     {"id": 1, "ok": {...}}  or  {"id": 1, "error": {"code": "probe-failed", "message": "..."}}
 
 Every request is served by a forked child of its own: namespaces entered by one never reach another,
@@ -20,9 +20,9 @@ import time
 
 import disks
 import engine_api
+import facts
 import hosts
 import limits
-import observe
 import pings
 import probes
 import processes
@@ -30,7 +30,7 @@ import wires
 from kernel import Refused
 
 OPERATIONS = {
-    "snapshot": observe.snapshot,
+    "facts": facts.facts,
     "ping": pings.ping,
     "tcp": probes.tcp,
     "dns": probes.dns,
@@ -62,62 +62,88 @@ def answer_of(request):
         return {"error": {"code": "probe-failed", "message": f"{type(error).__name__}: {error}"}}
 
 
+def line_of(answer):
+    """One line of JSON: what a student's engine says may hold numbers that JSON has not, and be nested without end."""
+    try:
+        return json.dumps(answer, allow_nan=False, separators=(",", ":")).encode() + b"\n"
+    except (ValueError, RecursionError) as error:
+        message = f"the answer can't be told: {error}"
+        return line_of({"id": answer["id"], "error": {"code": "probe-failed", "message": message}})
+
+
 class Job:
     """One request in a forked child; `received` is what its pipe has brought so far."""
 
     def __init__(self, request):
         self.id, self.op, self.timeout_ms = request["id"], request["op"], request["timeoutMs"]
         self.deadline = time.monotonic() + self.timeout_ms / 1000
-        self.received = b""
+        self.received = []
         self.pipe, writing = os.pipe()
         self.child = os.fork()
         if self.child == 0:
             try:
-                with os.fdopen(writing, "w") as pipe:
-                    json.dump(answer_of(request), pipe)
+                with os.fdopen(writing, "wb") as pipe:
+                    pipe.write(line_of({"id": self.id} | answer_of(request)))
             finally:
                 os._exit(0)
         os.close(writing)
 
     def end(self):
-        """The answer; kills the child where its time is over."""
-        if time.monotonic() >= self.deadline:
-            os.kill(self.child, signal.SIGKILL)
-            code = "inner-engine-timeout" if self.op == "http" else "probe-timeout"
-            answer = {"error": {"code": code, "message": f"no answer within {self.timeout_ms} ms"}}
-        elif self.received:
-            answer = json.loads(self.received)
-        else:
-            message = "the probe ended without an answer"
-            answer = {"error": {"code": "probe-failed", "message": message}}
+        """The line of the answer; kills the child where its time is over."""
+        answer = b"".join(self.received)
+        if not answer.endswith(b"\n"):
+            if time.monotonic() >= self.deadline:
+                code = "inner-engine-timeout" if self.op == "http" else "probe-timeout"
+                error = {"code": code, "message": f"no answer within {self.timeout_ms} ms"}
+            else:
+                error = {"code": "probe-failed", "message": "the probe ended without an answer"}
+            answer = line_of({"id": self.id, "error": error})
+        os.kill(self.child, signal.SIGKILL)
         os.close(self.pipe)
         os.waitpid(self.child, 0)
-        return answer | {"id": self.id}
+        return answer
+
+
+def started(request):
+    # Children find it made; where it can't be, the request itself will say so.
+    if request["init"]:
+        try:
+            processes.process_table(request["init"])
+        except (Refused, OSError):
+            pass
+    return Job(request)
+
+
+def tell(line):
+    view = memoryview(line)
+    while view:
+        view = view[os.write(1, view):]
 
 
 def session():
     """One thread: a fork of a threaded process may inherit a held lock."""
     jobs, unread, ended = {}, b"", False
     while jobs or not ended:
+        ends = select.poll()
+        for end in [*jobs, *([] if ended else [0])]:
+            ends.register(end, select.POLLIN)
         timeout = min((job.deadline for job in jobs.values()), default=None)
-        if timeout is not None:
-            timeout = max(0, timeout - time.monotonic())
-        ready = select.select([*jobs, *([] if ended else [0])], [], [], timeout)[0]
+        ready = ends.poll(None if timeout is None else max(0, timeout - time.monotonic()) * 1000 + 1)
         done = [job for job in jobs.values() if time.monotonic() >= job.deadline]
-        for end in ready:
+        for end, _ in ready:
             data = os.read(end, 1 << 16)
             if end == 0:
                 ended = not data
                 *lines, unread = (unread + data).split(b"\n")
-                for job in (Job(json.loads(line)) for line in lines):
+                for job in (started(json.loads(line)) for line in lines):
                     jobs[job.pipe] = job
             elif data:
-                jobs[end].received += data
+                jobs[end].received.append(data)
             elif jobs[end] not in done:
                 done.append(jobs[end])
         for job in done:
             del jobs[job.pipe]
-            print(json.dumps(job.end()), flush=True)
+            tell(job.end())
 
 
 os.makedirs(hosts.CLAIMS, exist_ok=True)

@@ -50,7 +50,7 @@ def open_in_root(root, path, flags):
     """Opens a path as a process with that root directory would: a symbolic link that a student made never leads
     out. `flags` must not let it block."""
     how = struct.pack("QQQ", flags | os.O_CLOEXEC, 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
-    descriptor = LIBC.syscall(SYS_OPENAT2, root, path.lstrip("/").encode(), how, len(how))
+    descriptor = LIBC.syscall(SYS_OPENAT2, root, os.fsencode(path.lstrip("/")), how, len(how))
     if descriptor < 0:
         raise OSError(ctypes.get_errno(), f"{path}: {os.strerror(ctypes.get_errno())}")
     return descriptor

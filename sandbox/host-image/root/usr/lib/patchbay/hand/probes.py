@@ -10,7 +10,7 @@ import time
 from kernel import Refused, open_in_root, tool
 from namespaces import resolve, root_of
 from pings import ETH_P_ALL, PACKET_OUTGOING
-from processes import outer_pids
+from processes import open_of, process_table
 
 MAX_ANSWER = 16 << 10
 
@@ -134,13 +134,13 @@ def dns(request):
 
 def read(request):
     """A regular file of the lab host, or of a container by the pid of its process, with at most `maxBytes`."""
-    pid = request["init"]
+    root = root_of(request["init"])
     if request.get("pid") is not None:
-        pid = outer_pids(pid, {request["pid"]}).get(request["pid"])
-        if pid is None:
+        root = open_of(process_table(request["init"]), request["pid"], "root", os.O_PATH | os.O_DIRECTORY)
+        if root is None:
             raise Refused("probe-failed", f"no process {request['pid']} in this lab")
     try:
-        held = open_in_root(root_of(pid), request["path"], os.O_PATH)
+        held = open_in_root(root, request["path"], os.O_PATH)
     except OSError as error:
         return {"problem": error.strerror}
     about = os.fstat(held)

@@ -4,7 +4,10 @@ import errno
 import fcntl
 import os
 import signal
+import socket
 import sys
+
+from kernel import Refused, detached_mount
 
 NS_GET_PARENT = 0xB702  # ioctl_ns(2)
 
@@ -28,26 +31,55 @@ def pid_namespace_chain(pid):
         os.close(descriptor)
 
 
-def outer_pids(init, wanted):
-    """Outer pids by the pid that the lab counts. Identity comes from the kernel: the process sits in
-    the lab's pid namespace or below, and NSpid says what it is called there."""
-    lab_namespace = os.stat(f"/proc/{init}/ns/pid").st_ino
-    depth = len(pid_namespace_chain(init))
-    found = {}
-    for name in os.listdir("/proc"):
-        if not name.isdigit():
-            continue
+TABLES = {}  # by the lab's init: inode of its pid namespace, descriptor
+
+
+def process_table(init):
+    """A descriptor of /proc as the lab counts its processes: a procfs of the lab's pid namespace, mounted nowhere. Unlike
+    the /proc that lies in the lab, no student has mounted anything over it; and it shows nobody else's processes.
+    Made once for each lab, by a process that is in the lab's pid namespace for a moment."""
+    try:
+        inode = os.stat(f"/proc/{init}/ns/pid").st_ino
+    except OSError as error:
+        raise Refused("lab-broken", "the lab host does not run") from error
+    if TABLES.get(init, (0, 0))[0] == inode:
+        return TABLES[init][1]
+    forget_ended()
+    receiving, sending = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with receiving, sending:
+
+        def mount():
+            with open(f"/proc/{init}/ns/pid") as namespace:
+                os.setns(namespace.fileno(), os.CLONE_NEWPID)
+            # Only children are in it.
+            in_child(lambda: socket.send_fds(sending, [b"."], [detached_mount(b"proc")]))
+
+        in_child(mount)
+        mounted = socket.recv_fds(receiving, 1, 1)[1][0]
+    # What mounts give is a place only (O_PATH).
+    TABLES[init] = inode, os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=mounted)
+    os.close(mounted)
+    return TABLES[init][1]
+
+
+def forget_ended():
+    """Lets go of the process tables of labs that have ended."""
+    for init, (inode, descriptor) in list(TABLES.items()):
         try:
-            with open(f"/proc/{name}/status") as status:
-                nspid = next((l for l in status if l.startswith("NSpid:")), "").split()[1:]
-            # A pid namespace's own depth, counted from the sidecar's: index depth - 1 is the lab's.
-            if len(nspid) < depth or int(nspid[depth - 1]) not in wanted:
-                continue
-            if lab_namespace in pid_namespace_chain(name):
-                found[int(nspid[depth - 1])] = int(name)
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-    return found
+            ended = os.stat(f"/proc/{init}/ns/pid").st_ino != inode
+        except OSError:
+            ended = True
+        if ended:
+            os.close(descriptor)
+            del TABLES[init]
+
+
+def open_of(table, pid, name, flags=os.O_RDONLY):
+    """Opens a file of a process by the number that the lab gives it; `None` where the lab has no such process."""
+    try:
+        return os.open(f"{int(pid)}/{name}", flags | os.O_CLOEXEC, dir_fd=table)
+    except (FileNotFoundError, ProcessLookupError):
+        return None
 
 
 def enter_net_of(path):
