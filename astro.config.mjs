@@ -1,11 +1,14 @@
 import mdx from "@astrojs/mdx";
+import sitemap from "@astrojs/sitemap";
 import starlight from "@astrojs/starlight";
 import { defineConfig } from "astro/config";
 import { contentSecurityPolicy } from "./src/build/content-security-policy.ts";
 import { courseServer } from "./src/build/course-server.ts";
 import { lessonMarkdown } from "./src/build/lesson-markdown.ts";
+import { BUILT_ADDRESS } from "./src/server/site-address.ts";
 
 export default defineConfig({
+  site: BUILT_ADDRESS,
   outDir: "dist",
   trailingSlash: "always",
   prefetch: false,
@@ -38,6 +41,10 @@ export default defineConfig({
       tableOfContents: false,
       lastUpdated: false,
       credits: false,
+    }),
+    sitemap({
+      filter: (page) => !page.endsWith("/404/"),
+      i18n: { defaultLocale: "en", locales: { en: "en", ru: "ru" } },
     }),
     lessonMarkdown(),
     mdx(),

@@ -98,7 +98,12 @@ export function astroEnvironment(purpose) {
 /** Builds the site into dist/ unless it was built from these very sources. */
 export function buildSite() {
   const hash = createHash("sha256");
-  for (const source of ["content", "public", "src", "astro.config.mjs", "package-lock.json"]) {
+  const sources = [
+    ...["content", "public", "src", "astro.config.mjs", "package.json", "package-lock.json"],
+    // Which labs a lesson may name.
+    "sandbox/topologies",
+  ];
+  for (const source of sources) {
     for (const file of filesUnder(source)) hash.update(file).update(readFileSync(file));
   }
   const digest = hash.digest("hex");

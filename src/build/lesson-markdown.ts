@@ -65,7 +65,12 @@ export function lessonMarkdown(): AstroIntegration {
                     {
                       type: "element",
                       tagName: "a",
-                      properties: { class: "heading-link", href: `#${id}`, ariaLabel: label },
+                      properties: {
+                        class: "heading-link",
+                        href: `#${id}`,
+                        ariaLabel: label,
+                        dataPagefindIgnore: "",
+                      },
                       children: [{ type: "text", value: "#" }],
                     },
                   ],

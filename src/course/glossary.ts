@@ -1,6 +1,6 @@
 /** The glossary: one YAML file, both languages side by side. */
-import { parse } from "yaml";
 import { z } from "zod";
+import { parseYaml } from "./yaml.ts";
 
 const entry = z.strictObject({
   /** As a dictionary has it: small letters, singular. */
@@ -18,16 +18,13 @@ export type Glossary = z.output<typeof glossarySchema>;
 
 /** Throws an error with every mistake, where it is and how to mend it. */
 export function parseGlossary(file: string, text: string): Glossary {
-  const parsed = glossarySchema.safeParse(parse(text) ?? {});
-  if (!parsed.success) {
-    throw new Error(`${file} is wrong:\n${z.prettifyError(parsed.error)}`);
-  }
-  const ids = Object.keys(parsed.data);
+  const glossary = parseYaml(file, text, glossarySchema.nullable()) ?? {};
+  const ids = Object.keys(glossary);
   const misplaced = ids.find((id, index) => index > 0 && id < (ids[index - 1] ?? ""));
   if (misplaced !== undefined) {
     throw new Error(
       `${file}: "${misplaced}" is not in its place; keys stand in alphabetical order.`,
     );
   }
-  return parsed.data;
+  return glossary;
 }

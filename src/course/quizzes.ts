@@ -1,6 +1,6 @@
 /** Quizzes: questions as data, both languages side by side, one YAML file per lesson. */
-import { parse } from "yaml";
 import { z } from "zod";
+import { parseYaml } from "./yaml.ts";
 
 const words = z.strictObject({
   /** Inline Markdown: `code`, *em*, **strong**. */
@@ -77,14 +77,11 @@ export type Quiz = z.output<typeof quizSchema>;
 
 /** The questions of a file. Throws an error with every mistake, where it is and how to mend it. */
 export function parseQuizzes(file: string, text: string): readonly Quiz[] {
-  const parsed = z.array(quizSchema).safeParse(parse(text) ?? []);
-  if (!parsed.success) {
-    throw new Error(`${file} is wrong:\n${z.prettifyError(parsed.error)}`);
-  }
+  const quizzes = parseYaml(file, text, z.array(quizSchema).nullable()) ?? [];
   const seen = new Set<string>();
-  for (const { id } of parsed.data) {
+  for (const { id } of quizzes) {
     if (seen.has(id)) throw new Error(`${file} has two questions "${id}": give each its own id.`);
     seen.add(id);
   }
-  return parsed.data;
+  return quizzes;
 }

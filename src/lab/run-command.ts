@@ -10,9 +10,6 @@ class RunCommand extends HTMLElement {
       const action = button?.dataset["action"];
       if (action === "run") this.#run(command);
       if (action === "copy") void this.#copy(command);
-      if (action === "show") {
-        document.querySelector<HTMLElement>(".workspace-switch [data-pane=lab]")?.click();
-      }
     });
   }
 
@@ -36,10 +33,15 @@ class RunCommand extends HTMLElement {
       if (session?.phase.name === "idle") void session.start();
       this.#say(text.starting);
     }
-    const show = this.querySelector<HTMLElement>("[data-action=show]");
-    if (show === null) return;
-    show.hidden = false;
-    show.textContent = text.show;
+    const toLab = document.querySelector<HTMLElement>(".workspace-switch [data-pane=lab]");
+    // On a narrow screen the lab is behind the lesson.
+    if (toLab?.offsetParent == null) return;
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "pb-button quiet";
+    button.textContent = text.show;
+    button.addEventListener("click", () => toLab.click());
+    this.querySelector(".run-told")?.append(" ", button);
   }
 
   #say(words: string): void {

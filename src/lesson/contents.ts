@@ -1,6 +1,9 @@
 /** Space above a heading that still counts as reading its section, pixels. */
 const MARGIN = 96;
 
+/** Width of the pane from which on the list stands beside the text; see `LessonContents.astro`. */
+const BESIDE_REM = 64;
+
 /** The list of a lesson's sections; see `LessonContents.astro`. */
 class LessonContents extends HTMLElement {
   connectedCallback(): void {
@@ -23,15 +26,23 @@ class LessonContents extends HTMLElement {
     );
     look();
 
+    let beside = false;
     const close = () => {
-      details.open = false;
+      if (!beside) details.open = false;
     };
+    new ResizeObserver(([entry]) => {
+      const rem = Number.parseFloat(getComputedStyle(document.documentElement).fontSize);
+      const fits = (entry?.contentRect.width ?? 0) >= BESIDE_REM * rem;
+      if (fits === beside) return;
+      beside = fits;
+      details.open = fits;
+    }).observe(pane);
     for (const link of links) link.addEventListener("click", close);
     document.addEventListener("click", (event) => {
       if (!details.contains(event.target as Node)) close();
     });
     details.addEventListener("keydown", (event) => {
-      if (event.key !== "Escape" || !details.open) return;
+      if (event.key !== "Escape" || !details.open || beside) return;
       close();
       details.querySelector("summary")?.focus();
     });

@@ -123,8 +123,9 @@ class CourseSearch extends HTMLElement {
       list.replaceChildren(
         ...pages.map((page) => {
           const item = document.createElement("li");
-          const sections = page.sub_results.filter(({ url }) => url !== page.url);
           const title = page.meta.title ?? page.url;
+          // What stands before the first heading is a section of the page's own name.
+          const sections = page.sub_results.filter((part) => part.title !== title);
           item.append(link({ url: page.url, title, excerpt: page.excerpt }, "page"));
           item.append(...sections.slice(0, SECTIONS_SHOWN).map((part) => link(part, "section")));
           return item;

@@ -1,9 +1,12 @@
 import { serveStatic } from "@hono/node-server/serve-static";
 import type { Hono } from "hono";
+import { compress } from "hono/compress";
 import { getCookie, setCookie } from "hono/cookie";
 import { attempt } from "../database.ts";
+import type { AllowedNames } from "../origin.ts";
 import { RateLimit } from "../rate-limit.ts";
 import { type SessionStore, sessionCookie } from "../sessions.ts";
+import { withAddress } from "../site-address.ts";
 import type { ApiEnvironment, ApiServices } from "./api.ts";
 
 /** The longest that browsers keep a cookie; it begins anew with each day of use. */
@@ -14,11 +17,12 @@ export function addSiteRoutes(
   app: Hono<ApiEnvironment>,
   options: Pick<ApiServices, "log"> & {
     readonly sessions: SessionStore;
+    readonly names: AllowedNames;
     readonly siteDir: string;
     readonly secure: boolean;
   },
 ): void {
-  const { sessions, siteDir, secure, log } = options;
+  const { sessions, names, siteDir, secure, log } = options;
   const newSessions = new RateLimit(2, 100);
 
   /** The token to set as a cookie: a new one, or that which is there where its time begins anew. */
@@ -45,6 +49,15 @@ export function addSiteRoutes(
       maxAge: SESSION_AGE_SECONDS,
     });
   });
+  app.use(compress());
+  app.use(async (context, next) => {
+    await next();
+    const host = context.req.header("host")?.toLowerCase();
+    const origin = [...names.origins].find((each) => new URL(each).host === host);
+    if (context.req.method === "GET" && origin !== undefined) {
+      context.res = await withAddress(context.res, origin);
+    }
+  });
   app.use(
     serveStatic({
       root: siteDir,
@@ -59,7 +72,8 @@ export function addSiteRoutes(
     }),
   );
   app.notFound(async (context) => {
-    const page = serveStatic<ApiEnvironment>({ root: siteDir, path: "404.html" });
+    const path = context.req.path.startsWith("/ru/") ? "ru/404/index.html" : "404.html";
+    const page = serveStatic<ApiEnvironment>({ root: siteDir, path });
     const response = await page(context, async () => undefined);
     return response === undefined
       ? context.text("Not found", 404)
