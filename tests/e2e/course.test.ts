@@ -133,10 +133,12 @@ test("starts the lab and gets a prompt", async () => {
 });
 
 test("tries the ping, and sees 100% loss", async () => {
-  await runBlock("docker network create my-bridge-001");
   const ids = async () => new Set((await shown()).match(/\b[0-9a-f]{64}\b/g)).size;
+  await runBlock("docker run -d --name web");
+  await expect.poll(ids, { timeout: 20_000 }).toBe(1);
+  await runBlock("docker network prune");
   await expect.poll(ids, { timeout: 20_000 }).toBe(4);
-  await runBlock("docker exec c2 ping");
+  await runBlock("docker run --rm --name c2");
   await shows("100% packet loss");
 });
 
@@ -155,7 +157,7 @@ test("runs the rule, presses Check, and sees it pass", async () => {
   const lock = page.getByTestId("solution-lock").last();
   await lock.getByRole("button", { name: "Show me anyway" }).click();
   await lock.getByRole("button", { name: "Show the solution" }).click();
-  await runBlock("iptables -I DOCKER-USER");
+  await runBlock("iptables -I DOCKER-USER -i $br2");
   await type("iptables -S DOCKER-USER | grep -c ACCEPT | sed s/^/accepts=/");
   await shows("accepts=2");
   expect(await check()).toBe("passed");

@@ -7,40 +7,52 @@ import { type ContainerModel, firstHost, list } from "../../facts/model.ts";
 
 const HOST = "10.77.0.11";
 
-interface Parts {
+interface Service {
   readonly server: RunningContainer;
+  /** Of the host. */
   readonly port: number;
+}
+
+interface Parts extends Service {
   readonly clients: readonly RunningContainer[];
 }
 
 const running = (container: ContainerModel): container is RunningContainer =>
   container.running && !container.paused && container.namespace !== null;
 
-const parts = check<Parts>({
+/** Every published port with those who may ask for it. */
+const parts = check<readonly Parts[]>({
   id: "service-and-clients",
   title: "A container publishes a port of the host, and two others run beside it",
   async run({ facts }) {
     const { containers, namespace } = firstHost(await facts());
     const alive = containers.filter(running);
-    const server = alive.find(({ published }) => published.length > 0);
+    const services = alive.flatMap((server): Service[] => {
+      const bindings = server.published.filter(({ port }) => port.endsWith("/tcp"));
+      return [...new Set(bindings.map(({ hostPort }) => hostPort))].map((port) => ({
+        server,
+        port,
+      }));
+    });
+    const [first] = services;
     const expected =
       "a container with a published TCP port, and two client containers with namespaces of their own";
-    const binding = server?.published.find(({ port }) => port.endsWith("/tcp"));
-    if (server === undefined || binding === undefined) {
+    if (first === undefined) {
       return fail(
         expected,
         `none of ${list(alive.map(({ name }) => name))} publishes a port`,
         "docker run -d -p 8080:80 nginx",
       );
     }
-    const clients = alive.filter(
-      (each) => each !== server && each.namespace.inode !== namespace.inode,
-    );
-    if (clients.length < 2)
-      return fail(expected, `beside ${server.name}: ${list(clients.map(({ name }) => name))}`);
+    const clientsOf = ({ server }: Service) =>
+      alive.filter((each) => each !== server && each.namespace.inode !== namespace.inode);
+    if (clientsOf(first).length < 2) {
+      const names = clientsOf(first).map(({ name }) => name);
+      return fail(expected, `beside ${first.server.name}: ${list(names)}`);
+    }
     return pass(
-      { server, port: binding.hostPort, clients },
-      `${server.name} on ${binding.hostPort}`,
+      services.map((service) => ({ ...service, clients: clientsOf(service) })),
+      services.map(({ server, port }) => `${server.name} on ${port}`).join(", "),
     );
   },
 });
@@ -49,7 +61,7 @@ const parts = check<Parts>({
 async function served(
   lab: Lab,
   client: number,
-  { server, port }: Parts,
+  { server, port }: Service,
   signal: AbortSignal,
 ): Promise<boolean> {
   const probe = {
@@ -62,38 +74,65 @@ async function served(
   return arrived && answer !== "";
 }
 
-const oneBlocked = check<
-  { readonly blocked: RunningContainer; readonly others: readonly RunningContainer[] },
-  { all: typeof parts }
->({
+interface Reached {
+  readonly service: Service;
+  readonly blocked: readonly RunningContainer[];
+  readonly others: readonly RunningContainer[];
+}
+
+interface Blocked {
+  readonly service: Service;
+  readonly blocked: RunningContainer;
+  readonly others: readonly RunningContainer[];
+}
+
+const oneBlocked = check<Blocked, { all: typeof parts }>({
   id: "one-blocked",
   title: "One client no longer reaches the service, the other one does",
   needs: { all: parts },
   async run({ lab, all, signal }) {
-    const reached = await Promise.all(all.clients.map(({ pid }) => served(lab, pid, all, signal)));
-    const blocked = all.clients.filter((_, index) => !reached[index]);
-    const others = all.clients.filter((_, index) => reached[index]);
-    const [first] = blocked;
-    const told = all.clients.map(
-      ({ name }, index) => `${name} ${reached[index] ? "reaches it" : "does not"}`,
-    );
-    if (blocked.length === 1 && first !== undefined && others.length > 0) {
-      return pass({ blocked: first, others }, told.join(", "));
+    const found: Reached[] = [];
+    for (const service of all) {
+      const { clients } = service;
+      const reached = await Promise.all(
+        clients.map(({ pid }) => served(lab, pid, service, signal)),
+      );
+      const [blocked, others] = [false, true].map((wanted) =>
+        clients.filter((_, index) => reached[index] === wanted),
+      );
+      found.push({ service, blocked: blocked ?? [], others: others ?? [] });
     }
+    const tell = ({ blocked, others }: Reached) =>
+      [
+        ...blocked.map(({ name }) => `${name} does not`),
+        ...others.map(({ name }) => `${name} reaches it`),
+      ].join(", ");
+    for (const each of found) {
+      const [only, ...more] = each.blocked;
+      if (only !== undefined && more.length === 0 && each.others.length > 0) {
+        return pass({ ...each, blocked: only }, tell(each));
+      }
+    }
+    // A port that nobody is answered on may be one that nothing listens on.
+    const shown = found.find(({ others }) => others.length > 0) ?? found[0];
     const hint =
-      blocked.length === 0
-        ? "A packet to a published port is forwarded: its rule belongs into DOCKER-USER, and sees the container's port."
+      shown?.blocked.length === 0
+        ? "Between a container and a published port stands docker-proxy: such a request ends on the host, with the published port, and FORWARD does not see it."
         : undefined;
-    return fail(`exactly one client does not reach ${HOST}:${all.port}`, told.join(", "), hint);
+    return fail(
+      `exactly one client does not reach ${HOST}:${shown?.service.port}`,
+      shown === undefined ? "" : tell(shown),
+      hint,
+    );
   },
 });
 
 const survives = check({
   id: "survives-restart",
   title: "It is still so after the blocked client was restarted",
-  needs: { all: parts, result: oneBlocked },
+  needs: { result: oneBlocked },
   timeoutMs: 40_000,
-  async run({ lab, all, result: { blocked, others }, signal }) {
+  async run({ lab, result: { service, blocked, others }, signal }) {
     const host = lab.host();
     const path = `/containers/${blocked.id}/restart?t=0`;
     await ask(host, { method: "POST", path, timeoutMs: 15_000, signal });
@@ -103,7 +142,7 @@ const survives = check({
     const expected = `${blocked.name} is still kept out, and ${list(others.map(({ name }) => name))} is not`;
     if (!State.Running) return fail(expected, `${blocked.name} does not run after its restart`);
     const [again, ...rest] = await Promise.all(
-      [State.Pid, ...others.map(({ pid }) => pid)].map((pid) => served(lab, pid, all, signal)),
+      [State.Pid, ...others.map(({ pid }) => pid)].map((pid) => served(lab, pid, service, signal)),
     );
     if (again) {
       const hint =
@@ -140,6 +179,11 @@ export const blockOneClient: Exercise = {
       name: "raw",
       title: "Before any translation, in the raw table",
       script: `${start}iptables -t raw -I PREROUTING -s $ip1 -p tcp --dport 8080 -j DROP`,
+    },
+    {
+      name: "two-ports",
+      title: "The service publishes another port, on which nothing answers",
+      script: `${start.replace("-p 8080:80", "-p 8443:443 -p 8080:80")}iptables -t raw -I PREROUTING -s $ip1 -p tcp --dport 8080 -j DROP`,
     },
     {
       name: "own-network",
