@@ -9,6 +9,8 @@ export type SandboxErrorCode =
   | "lab-broken"
   | "inner-engine-unreachable"
   | "inner-engine-timeout"
+  | "port-closed"
+  | "port-silent"
   | "probe-timeout"
   | "probe-failed";
 

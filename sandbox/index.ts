@@ -112,6 +112,16 @@ export interface LabHost {
   shellCommand(options: { readonly terminalId: string }): PtyCommand;
   /** Ends a shell started by `shellCommand` and everything that it left behind. Idempotent. */
   endShell(terminalId: string): Promise<void>;
+  /**
+   * Connects to a TCP port of the lab host as a client outside of it would: from the gateway of its network, by its
+   * address there, through its firewall. Throws `SandboxError`: `port-closed` where nothing listens, `port-silent`
+   * where nothing answers within `timeoutMs` (default 5000), `lab-broken`.
+   */
+  connect(options: {
+    readonly port: number;
+    readonly timeoutMs?: number;
+    readonly signal?: AbortSignal;
+  }): Promise<Duplex>;
   /** A connection to the inner Docker engine's API. It is the student's to break: every answer is a claim. */
   innerEngine(): InnerEngine;
   /** Trusted probes from outside the lab's mount namespace. */

@@ -22,6 +22,7 @@ import { isolationMeanings, isolationOf } from "./isolation.ts";
 import { DockerLab } from "./lab.ts";
 import type { DockerLabHost, HostContext } from "./lab-host.ts";
 import { nestedEngine } from "./nested-engine.ts";
+import { Relay } from "./relay.ts";
 import { ensureSteward, HandSession } from "./steward.ts";
 
 const READY_TIMEOUT_MS = 60_000;
@@ -81,6 +82,8 @@ export class DockerEngine implements SandboxEngine {
   readonly #egress: Egress;
   readonly #context: HostContext;
   readonly #closing = new AbortController();
+  /** Of labs that somebody connects to, by key. */
+  readonly #relays = new Map<string, Relay>();
   #image: Promise<string> | undefined;
   #session: Promise<{ readonly hand: HandSession; readonly steward: string }> | undefined;
 
@@ -95,6 +98,7 @@ export class DockerEngine implements SandboxEngine {
       address,
       hand: async () => (await this.#handSession()).hand,
       steward: async () => (await this.#handSession()).steward,
+      relay: (key) => this.#relay(key),
     };
   }
 
@@ -174,6 +178,7 @@ export class DockerEngine implements SandboxEngine {
     const lab = await this.#find(id);
     const { hand } = await this.#handSession();
     // What is frozen in a lab can't be ended.
+    await this.#endRelay(lab.key);
     await hand.ask("thaw", 0, { containers: lab.containers.map((container) => container.Id) });
     await Promise.all(
       lab.containers
@@ -239,6 +244,7 @@ export class DockerEngine implements SandboxEngine {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([...this.#relays.keys()].map((key) => this.#endRelay(key)));
     const session = await this.#session?.catch(() => undefined);
     await session?.hand[Symbol.asyncDispose]();
     this.#closing.abort();
@@ -296,6 +302,21 @@ export class DockerEngine implements SandboxEngine {
       }
     }
     return { hand, steward: container };
+  }
+
+  async #relay(key: string): Promise<Relay> {
+    const { steward } = await this.#handSession();
+    const known = this.#relays.get(key);
+    if (known !== undefined && !known.closed) return known;
+    for (const [other, { closed }] of this.#relays) if (closed) this.#relays.delete(other);
+    const relay = new Relay(this.#address, steward, key);
+    this.#relays.set(key, relay);
+    return relay;
+  }
+
+  async #endRelay(key: string): Promise<void> {
+    await this.#relays.get(key)?.[Symbol.asyncDispose]();
+    this.#relays.delete(key);
   }
 
   /** Labs, warm ones and those under construction. */
@@ -501,6 +522,7 @@ export class DockerEngine implements SandboxEngine {
   }
 
   async #remove(lab: DockerLab): Promise<void> {
+    await this.#endRelay(lab.key);
     const { hand } = await this.#handSession();
     const remove = async (container: string, attempts: number): Promise<void> => {
       await hand.ask("thaw", 0, { containers: [container] });

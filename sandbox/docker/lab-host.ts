@@ -23,6 +23,7 @@ import type {
 } from "../index.ts";
 import type { Topology } from "../topologies/index.ts";
 import { wiring } from "./containers.ts";
+import { ConnectError, type Relay } from "./relay.ts";
 import type { HandSession } from "./steward.ts";
 
 /** Of a host's disk: its files, and all that its engine keeps. */
@@ -40,6 +41,8 @@ export interface HostContext {
   readonly address: string;
   hand(): Promise<HandSession>;
   steward(): Promise<string>;
+  /** Of the lab with that key. */
+  relay(key: string): Promise<Relay>;
 }
 
 /** Collects at most `CAPTURE_LIMIT_BYTES`; what comes after is read and dropped. */
@@ -81,7 +84,11 @@ export class DockerLabHost implements LabHost {
   readonly labId: string;
   readonly name: string;
   readonly kind: "host" | "neighbour";
-  readonly #place: { readonly key: string; sibling(name: string): DockerLabHost };
+  readonly #place: {
+    readonly key: string;
+    readonly address: string | undefined;
+    sibling(name: string): DockerLabHost;
+  };
   readonly #egress: Egress;
   readonly #containerId: string;
   readonly #context: HostContext;
@@ -97,6 +104,8 @@ export class DockerLabHost implements LabHost {
       readonly container: string;
       /** Of its lab. */
       readonly key: string;
+      /** On the first of its networks; `undefined` where another version of Patchbay made the lab. */
+      readonly address: string | undefined;
       /** Another machine of the lab, by its name. */
       sibling(name: string): DockerLabHost;
     },
@@ -201,6 +210,35 @@ export class DockerLabHost implements LabHost {
 
   async endShell(terminalId: string): Promise<void> {
     await this.exec(["/usr/lib/patchbay/end-shell", terminalId]);
+  }
+
+  async connect({
+    port,
+    timeoutMs = 5000,
+    signal,
+  }: {
+    readonly port: number;
+    readonly timeoutMs?: number;
+    readonly signal?: AbortSignal;
+  }): Promise<Duplex> {
+    const { key, address } = this.#place;
+    if (address === undefined) {
+      const why = `Another version of Patchbay made lab ${this.labId}.`;
+      throw new SandboxError("lab-broken", `${why} Run: patchbay lab reset ${this.labId}`);
+    }
+    await this.#outerInit();
+    const relay = await this.#context.relay(key);
+    try {
+      return await relay.connect({ address, port, timeoutMs }, signal);
+    } catch (error) {
+      if (!(error instanceof ConnectError)) throw error;
+      const place = `port ${port} of ${this.name}`;
+      if (error.code === "ECONNREFUSED") {
+        throw new SandboxError("port-closed", `Nothing listens on ${place}.`, { cause: error });
+      }
+      const why = `There is no answer from ${place} (${error.code}).`;
+      throw new SandboxError("port-silent", why, { cause: error });
+    }
   }
 
   innerEngine(): InnerEngine {

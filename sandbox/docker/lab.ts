@@ -43,12 +43,16 @@ export class DockerLab implements Lab {
       this.problem = `${down.map((host) => host.Labels[labels.machine]).join(", ")} stopped.`;
     }
     this.createdAtMs = Math.min(...containers.map((container) => container.Created * 1000));
+    const { hosts = [], neighbours = [] } = topologies[this.lab] ?? {};
+    const addressOf = (name: string | undefined) =>
+      [...hosts, ...neighbours].find((machine) => machine.name === name)?.interfaces[0]?.address;
     this.machines = this.containers.map(
       (container) =>
         new DockerLabHost(
           {
             labId: this.id,
             name: container.Labels[labels.machine] ?? "",
+            address: addressOf(container.Labels[labels.machine]),
             kind: kindOf(container),
             egress: container.Labels[labels.egress] === "nat" ? "nat" : "none",
             container: container.Id,

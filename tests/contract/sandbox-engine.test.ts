@@ -1,4 +1,6 @@
 /** What every engine keeps to, run over each engine that can run here. */
+import { createHash, randomBytes } from "node:crypto";
+import { once } from "node:events";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -270,6 +272,91 @@ describe.each(subjects)("$name", (subject) => {
     connection.end("GET /_ping HTTP/1.0\r\nHost: x\r\n\r\n");
     const text = (await connection.toArray()).join("");
     expect(text).toContain("200 OK");
+  });
+
+  test("connects to a port of the host as a client outside of it would", async () => {
+    const host = lab.host();
+    const run = `docker run -d --name web -p 8080:80 nginx && docker run -d --name inward -p 127.0.0.1:8081:80 nginx
+      ncat=/root/echo.py; cat > $ncat <<'PYTHON'
+import socketserver, sys
+class Echo(socketserver.BaseRequestHandler):
+    def handle(self):
+        while data := self.request.recv(65536):
+            self.request.sendall(data)
+class Server(socketserver.ThreadingTCPServer):
+    allow_reuse_address = daemon_threads = True
+    request_queue_size = 128
+Server(("0.0.0.0", 7000), Echo).serve_forever()
+PYTHON
+      nohup python3 $ncat >/dev/null 2>&1 &`;
+    expect(await host.capture(["sh", "-c", run])).toMatchObject({ exitCode: 0 });
+    const get = async () => {
+      const connection = await host.connect({ port: 8080 });
+      connection.write("GET / HTTP/1.0\r\n\r\n");
+      return (await connection.toArray()).join("");
+    };
+    expect(await get()).toMatch(/^HTTP\/1.1 200 OK[\s\S]*<h1>Welcome to nginx/);
+    // By the lab's own network, from its gateway.
+    const log = await host.capture(["docker", "logs", "web"]);
+    expect(log.stdout).toMatch(/^10\.77\.0\.1 /m);
+    await expect(host.connect({ port: 8082 })).rejects.toMatchObject({
+      code: "port-closed",
+      message: "Nothing listens on port 8082 of host1.",
+    });
+    await expect(host.connect({ port: 8081 })).rejects.toMatchObject({ code: "port-closed" });
+    await host.capture(["iptables", "-I", "DOCKER-USER", "-p", "tcp", "-j", "DROP"]);
+    await expect(host.connect({ port: 8080, timeoutMs: 500 })).rejects.toMatchObject({
+      code: "port-silent",
+      message: "There is no answer from port 8080 of host1 (ETIMEDOUT).",
+    });
+    const controller = new AbortController();
+    const called = host.connect({ port: 8080, signal: controller.signal });
+    controller.abort();
+    await expect(called).rejects.toThrow(/abort/i);
+    await host.capture(["iptables", "-D", "DOCKER-USER", "-p", "tcp", "-j", "DROP"]);
+    expect(await get()).toContain("200 OK");
+  });
+
+  test("carries many connections to a host at once, each at its own pace", async () => {
+    const host = lab.host();
+    const open = () => host.connect({ port: 7000 });
+    const bytes = randomBytes(3 << 20);
+    const digest = (data: Buffer) => createHash("sha256").update(data).digest("hex");
+    // One that is never read, with more in it than its window: nobody else waits for it.
+    const stuck = await open();
+    stuck.write(bytes);
+    const echoed = async () => {
+      const connection = await open();
+      connection.end(bytes);
+      return digest(Buffer.concat(await connection.toArray()));
+    };
+    const many = await Promise.all(Array.from({ length: 12 }, echoed));
+    expect(new Set(many)).toEqual(new Set([digest(bytes)]));
+    const idle = await Promise.all(Array.from({ length: 60 }, open));
+    for (const connection of idle) connection.write("hello");
+    for (const connection of idle) {
+      const [chunk] = await once(connection, "data");
+      expect(String(chunk)).toBe("hello");
+      connection.destroy();
+    }
+    const established = "ss -Htn state established '( sport = 7000 )' | wc -l";
+    const count = async () => (await host.capture(["sh", "-c", established])).stdout.trim();
+    await expect.poll(count, { timeout: 10_000 }).toBe("1");
+    stuck.destroy();
+    await expect.poll(count, { timeout: 10_000 }).toBe("0");
+    // A program that ends takes its connections along, and only those.
+    const [one, other] = await Promise.all([open(), host.connect({ port: 8080 })]);
+    one.write("x");
+    await once(one, "data");
+    const ended = once(one.resume(), "end");
+    await host.capture(["pkill", "-KILL", "-f", "echo.py"]);
+    await ended;
+    const closed = once(one, "close");
+    one.end();
+    await closed;
+    expect(other.destroyed).toBe(false);
+    other.destroy();
+    await host.capture(["sh", "-c", "docker rm -f web inward"]);
   });
 
   test("gives a course image by its id, whatever bears its name, and though it was removed", async () => {

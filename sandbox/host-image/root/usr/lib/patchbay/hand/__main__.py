@@ -26,6 +26,7 @@ import limits
 import pings
 import probes
 import processes
+import relay
 import wires
 from kernel import Refused
 
@@ -150,6 +151,8 @@ os.makedirs(hosts.CLAIMS, exist_ok=True)
 match sys.argv[1:]:
     case ["dial", init]:
         engine_api.dial(int(init))
+    case ["relay", lab]:
+        relay.serve(lab)
     case ["leave", *containers]:
         processes.thaw(containers)
         limits.restore_machine()
