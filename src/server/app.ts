@@ -1,6 +1,5 @@
 import { Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
-import { getCookie } from "hono/cookie";
 import { attempt } from "./database.ts";
 import { ApiError, apiErrorOf } from "./errors.ts";
 import { type AllowedNames, isOwnOrigin } from "./origin.ts";
@@ -9,11 +8,13 @@ import { RateLimit } from "./rate-limit.ts";
 import type { ApiEnvironment, ApiServices } from "./routes/api.ts";
 import { addCheckRoutes } from "./routes/checks.ts";
 import { addLabRoutes } from "./routes/labs.ts";
+import { addPortRoutes } from "./routes/ports.ts";
 import { addProgressRoutes } from "./routes/progress.ts";
 import { addSiteRoutes } from "./routes/site.ts";
 import { addTerminalRoutes } from "./routes/terminals.ts";
 import { securityHeaders } from "./security-headers.ts";
-import { type SessionStore, sessionCookie } from "./sessions.ts";
+import type { SessionCookie } from "./session-cookie.ts";
+import type { SessionStore } from "./sessions.ts";
 
 const BODY_LIMIT_BYTES = 16 * 1024;
 /** Of paths whose bodies may be bigger. */
@@ -23,16 +24,15 @@ const bodyLimits: readonly { readonly path: RegExp; readonly bytes: number }[] =
 
 export interface AppOptions extends ApiServices {
   readonly sessions: SessionStore;
+  readonly cookie: SessionCookie;
   readonly names: AllowedNames;
   /** The built site. */
   readonly siteDir: string;
-  /** Whether browsers reach this server by https. */
-  readonly secure: boolean;
 }
 
 /** The HTTP side of the course: the built site, sessions, and the API that the pages use. */
 export function createApp(options: AppOptions): Hono<ApiEnvironment> {
-  const { sessions, names, log } = options;
+  const { sessions, cookie, names, log } = options;
   const headers = securityHeaders(options.siteDir);
   const changes = new RateLimit(10, 40);
   const app = new Hono<ApiEnvironment>();
@@ -41,6 +41,12 @@ export function createApp(options: AppOptions): Hono<ApiEnvironment> {
     const answer = apiErrorOf(error);
     if (answer.status >= 500 && !(error instanceof ApiError)) {
       log(`${context.req.method} ${context.req.path}: ${error.stack ?? error.message}`);
+    }
+    if (answer.code === "session-ambiguous") {
+      const { hostname, pathname } = new URL(context.req.url);
+      for (const removal of cookie.removals(pathname, hostname)) {
+        context.header("set-cookie", removal, { append: true });
+      }
     }
     return context.json(answer.toJSON(), answer.status);
   });
@@ -80,7 +86,12 @@ export function createApp(options: AppOptions): Hono<ApiEnvironment> {
     return bodyLimit({ maxSize, onError })(context, next);
   });
   api.use(async (context, next) => {
-    const session = sessions.find(getCookie(context, sessionCookie) ?? "");
+    // Reading is refused to other origins by headers of the answer; here they may not even cause work.
+    const site = context.req.header("sec-fetch-site");
+    if (site !== undefined && site !== "same-origin" && site !== "none") {
+      throw new ApiError(403, "origin-refused", "Only pages of this course may ask for that.");
+    }
+    const session = cookie.sessionOf(context.req.header("cookie"))?.id;
     if (session === undefined) {
       throw new ApiError(401, "no-session", "There is no session.", "Reload the page.");
     }
@@ -108,6 +119,7 @@ export function createApp(options: AppOptions): Hono<ApiEnvironment> {
   addTerminalRoutes(api, options);
   addCheckRoutes(api, options);
   addProgressRoutes(api, options);
+  addPortRoutes(api, options);
   api.all("*", () => {
     throw new ApiError(404, "not-found", "The API has no such path.");
   });

@@ -27,6 +27,7 @@ export class ApiError extends Error {
 const statusOf: Readonly<Record<string, ContentfulStatusCode>> = {
   "topology-not-found": 400,
   "lab-not-found": 404,
+  "host-not-found": 404,
   "terminal-not-found": 404,
   "terminal-id-invalid": 404,
   "size-invalid": 400,

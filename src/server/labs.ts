@@ -132,6 +132,11 @@ export class LabService {
     return this.#view(entry);
   }
 
+  /** Whether there is such a lab, and it is the session's. */
+  has(sessionId: string, labId: string): boolean {
+    return this.#sessions.topologyOf(sessionId, labId) !== undefined;
+  }
+
   /** Somebody says that the lab is in use, though nothing is typed. */
   async keep(sessionId: string, labId: string): Promise<LabView> {
     const entry = await this.#entry(sessionId, labId);

@@ -12,6 +12,7 @@ import {
 } from "../../sandbox/cli/command-line.ts";
 import { StorageError } from "./database.ts";
 import { claimPidFile } from "./pid-file.ts";
+import type { PortRange } from "./ports/port-links.ts";
 import { ServeError, serve } from "./serve.ts";
 
 const usage = `
@@ -23,6 +24,8 @@ Usage: npm start -- [options]
                          the engine that labs run on; default: the best that is there
   --egress none|nat      whether labs reach the world outside; default none
   --public-url URL       address that a proxy before the server has
+  --ports FIRST-LAST     ports that links to ports of labs listen on; default: whatever is free
+  --ports-url URL        address of such a link, with {port} for its number; default: the course's, with that port
   --max-labs N           labs that may run at once; default by the machine's memory
   --warm N               labs that wait ready for whoever comes next; default 1
   --idle-minutes N       a lab that nobody uses for so long is stopped, and keeps its files; default 120
@@ -35,6 +38,22 @@ function whole(value: string, name: string, max: number): number {
   throw new UsageError(`--${name} ${value}: give a whole number from 0 to ${max}.`);
 }
 
+function portRange(value: string): PortRange {
+  const [, first, last] = /^(\d{1,5})-(\d{1,5})$/.exec(value) ?? [];
+  const range = { first: Number(first), last: Number(last) };
+  if (range.first > 0 && range.first <= range.last && range.last <= 65_535) return range;
+  throw new UsageError(`--ports ${value}: give the first and the last one, like 4400-4499.`);
+}
+
+function portsUrl(value: string): string {
+  const url = URL.parse(value.replaceAll("{port}", "4400"));
+  const web = url !== null && ["http:", "https:"].includes(url.protocol);
+  if (web && value.includes("{port}") && url.href === `${url.origin}/`) return value;
+  throw new UsageError(
+    `--ports-url ${value}: give an address without a path, with {port} in it, like https://p{port}.labs.example.org/`,
+  );
+}
+
 await runCommandLine(usage, async (args, signal) => {
   const { values } = parseArgs({
     args,
@@ -44,6 +63,8 @@ await runCommandLine(usage, async (args, signal) => {
       engine: { type: "string" },
       egress: { type: "string" },
       "public-url": { type: "string" },
+      ports: { type: "string" },
+      "ports-url": { type: "string" },
       "max-labs": { type: "string" },
       warm: { type: "string", default: "1" },
       "idle-minutes": { type: "string", default: "120" },
@@ -68,6 +89,8 @@ await runCommandLine(usage, async (args, signal) => {
       host: values.host,
       port,
       publicUrl,
+      ports: values.ports === undefined ? undefined : portRange(values.ports),
+      portsUrl: values["ports-url"] === undefined ? undefined : portsUrl(values["ports-url"]),
       siteDir: fileURLToPath(new URL("../../dist", import.meta.url)),
       stateDir: stateDirectory,
       settings: {

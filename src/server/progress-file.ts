@@ -94,7 +94,7 @@ const refuse = (message: string) =>
     400,
     "progress-invalid",
     message,
-    "Choose a file that “Export” of this course has written, unchanged.",
+    "Choose a file that “Save as a file” of this course has made, unchanged.",
   );
 
 /** Reads a file's content. Throws `ApiError` 400 that says what is wrong with it. */

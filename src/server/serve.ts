@@ -7,7 +7,9 @@ import { createApp } from "./app.ts";
 import { attempt, openDatabase } from "./database.ts";
 import { LabService, type LabSettings } from "./labs.ts";
 import { allowedNames, isLoopback } from "./origin.ts";
+import { PortLinks, type PortRange } from "./ports/port-links.ts";
 import { ProgressStore } from "./progress.ts";
+import { SessionCookie } from "./session-cookie.ts";
 import { SessionStore } from "./sessions.ts";
 import { handleUpgrades } from "./upgrades.ts";
 
@@ -21,6 +23,13 @@ export interface ServeOptions {
   readonly stateDir: string;
   /** Address that a proxy before this server has: `https://patchbay.example.org`. */
   readonly publicUrl?: URL | undefined;
+  /** Ports that links to ports of labs listen on; without, whatever is free. */
+  readonly ports?: PortRange | undefined;
+  /**
+   * Address of such a link for browsers, with `{port}` for the number that it listens on:
+   * `https://p{port}.labs.example.org/`. Without: the course's address with that port.
+   */
+  readonly portsUrl?: string | undefined;
   readonly settings?: Partial<LabSettings>;
   readonly log?: (message: string) => void;
 }
@@ -97,14 +106,31 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
   });
   // Known only now where the port was 0.
   const names = allowedNames(host, port, publicUrl);
-  const secure = publicUrl?.protocol === "https:";
-  const app = createApp({ sessions, labs, terminals, progress, names, siteDir, secure, log });
-  handleUpgrades(server, { sessions, labs, terminals, names, log });
+  const cookie = new SessionCookie(sessions, publicUrl?.protocol === "https:");
+  const proxied = publicUrl && `${publicUrl.protocol}//${publicUrl.hostname}:{port}/`;
+  const ports = new PortLinks({
+    ...{ labs, host, log },
+    range: options.ports,
+    urlTemplate: options.portsUrl ?? proxied,
+  });
+  const app = createApp({
+    ports,
+    sessions,
+    labs,
+    terminals,
+    progress,
+    names,
+    siteDir,
+    cookie,
+    log,
+  });
+  handleUpgrades(server, { cookie, labs, terminals, names, log });
   const told = (what: string) => (error: Error) => log(`${what}: ${error.stack ?? error.message}`);
   const tidy = async () => {
     progress.flush();
     attempt(log, "old sessions", () => sessions.prune());
     await labs.tidy().catch(told("tidying"));
+    await ports.tidy();
   };
   const timers = [
     setInterval(() => void labs.admit().catch(told("line")), ADMIT_MS),
@@ -118,6 +144,7 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     async [Symbol.asyncDispose]() {
       for (const timer of timers) clearInterval(timer);
       await labs.drain();
+      await ports[Symbol.asyncDispose]();
       const closed = new Promise((resolve) => server.close(resolve));
       await terminals[Symbol.asyncDispose]();
       server.closeAllConnections();

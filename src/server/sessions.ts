@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import type { DatabaseSync } from "node:sqlite";
 
-/** Name of the cookie that holds a session's token. */
+/** Name of the cookie that holds a session's token; by https it has a prefix. */
 export const sessionCookie = "patchbay_session";
 
 const DAY_MS = 24 * 3_600_000;

@@ -1,6 +1,5 @@
 import type { IncomingMessage, Server } from "node:http";
 import type { Duplex } from "node:stream";
-import { parse } from "hono/utils/cookie";
 import { WebSocketServer } from "ws";
 import {
   closeCodes,
@@ -12,12 +11,12 @@ import { ApiError, apiErrorOf } from "./errors.ts";
 import type { LabService } from "./labs.ts";
 import { type AllowedNames, isOwnOrigin } from "./origin.ts";
 import { RateLimit } from "./rate-limit.ts";
-import { type SessionStore, sessionCookie } from "./sessions.ts";
+import type { SessionCookie } from "./session-cookie.ts";
 
 const PATH = /^\/api\/labs\/([a-z0-9-]{1,40})\/terminals\/([a-z0-9-]{1,40})\/socket$/;
 
 export interface UpgradeOptions {
-  readonly sessions: SessionStore;
+  readonly cookie: SessionCookie;
   readonly labs: LabService;
   readonly terminals: TerminalGateway;
   readonly names: AllowedNames;
@@ -37,19 +36,19 @@ function refuse(socket: Duplex, error: ApiError): void {
 
 /** Lets pages of the course, with a session, connect to terminals of labs that are the session's. */
 export function handleUpgrades(server: Server, options: UpgradeOptions): void {
-  const { sessions, labs, terminals, names, log } = options;
+  const { cookie, labs, terminals, names, log } = options;
   const connections = new RateLimit(5, 60);
   const webSockets = new WebSocketServer({ noServer: true, ...terminalWebSocketOptions });
 
   async function admit(request: IncomingMessage): Promise<{ lab: string; terminal: string }> {
-    const { host, origin, cookie = "" } = request.headers;
+    const { host, origin } = request.headers;
     if (host === undefined || !names.hosts.has(host.toLowerCase())) {
       throw new ApiError(421, "host-unknown", "This server has another name.");
     }
     if (!isOwnOrigin(names, { origin, host })) {
       throw new ApiError(403, "origin-refused", "Only pages of this course may connect.");
     }
-    const session = sessions.find(parse(cookie, sessionCookie)[sessionCookie] ?? "");
+    const session = cookie.sessionOf(request.headers.cookie)?.id;
     if (session === undefined) throw new ApiError(401, "no-session", "There is no session.");
     const [, lab, terminal] = PATH.exec(new URL(request.url ?? "/", "http://x").pathname) ?? [];
     if (lab === undefined || terminal === undefined) {

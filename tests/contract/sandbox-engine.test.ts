@@ -460,12 +460,28 @@ PYTHON
   });
 
   test("leaves nothing of a lab that is down", async () => {
+    await expect(lab.host().connect({ port: 9 })).rejects.toMatchObject({ code: "port-closed" });
+    const outer = dockerCommand(address);
+    const [container = ""] = (await outer("ps", "--quiet", "--filter", "name=contract-one")).split(
+      "\n",
+    );
+    const key = await outer(
+      "inspect",
+      "--format",
+      '{{index .Config.Labels "patchbay.key"}}',
+      container,
+    );
+    const relays = async () =>
+      (await outer("top", "patchbay-steward", "-eo", "pid,args")).split(`hand relay ${key}`)
+        .length - 1;
+    expect(await relays()).toBe(1);
     await engine.down("contract-one");
     await expect(engine.down("contract-one")).rejects.toMatchObject({ code: "lab-not-found" });
     const docker = dockerCommand(address);
     expect(await docker("ps", "--all", "--quiet", "--filter", "label=patchbay.key")).toBe("");
     expect(await docker("volume", "ls", "--quiet", "--filter", "dangling=true")).toBe("");
     expect(await docker("exec", "patchbay-steward", "ip", "netns", "list")).toBe("");
+    expect(await relays()).toBe(0);
   });
 });
 

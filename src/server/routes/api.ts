@@ -5,12 +5,14 @@ import { z } from "zod";
 import type { TerminalGateway } from "../../terminal/server/index.ts";
 import { ApiError } from "../errors.ts";
 import type { LabService } from "../labs.ts";
+import type { PortLinks } from "../ports/port-links.ts";
 import type { ProgressStore } from "../progress.ts";
 
 export interface ApiServices {
   readonly labs: LabService;
   readonly terminals: TerminalGateway;
   readonly progress: ProgressStore;
+  readonly ports: PortLinks;
   readonly log: (message: string) => void;
 }
 

@@ -1,34 +1,32 @@
 import { serveStatic } from "@hono/node-server/serve-static";
 import type { Hono } from "hono";
 import { compress } from "hono/compress";
-import { getCookie, setCookie } from "hono/cookie";
 import { attempt } from "../database.ts";
 import type { AllowedNames } from "../origin.ts";
 import { RateLimit } from "../rate-limit.ts";
-import { type SessionStore, sessionCookie } from "../sessions.ts";
+import type { SessionCookie } from "../session-cookie.ts";
+import type { SessionStore } from "../sessions.ts";
 import { withAddress } from "../site-address.ts";
 import type { ApiEnvironment, ApiServices } from "./api.ts";
-
-/** The longest that browsers keep a cookie; it begins anew with each day of use. */
-const SESSION_AGE_SECONDS = 400 * 24 * 3600;
 
 /** The built pages. A document gives a session to whoever has none; nothing else does. */
 export function addSiteRoutes(
   app: Hono<ApiEnvironment>,
   options: Pick<ApiServices, "log"> & {
     readonly sessions: SessionStore;
+    readonly cookie: SessionCookie;
     readonly names: AllowedNames;
     readonly siteDir: string;
-    readonly secure: boolean;
   },
 ): void {
-  const { sessions, names, siteDir, secure, log } = options;
+  const { sessions, cookie, names, siteDir, log } = options;
   const newSessions = new RateLimit(2, 100);
 
   /** The token to set as a cookie: a new one, or that which is there where its time begins anew. */
-  function tokenFor(known: string, address: string): string | undefined {
-    const session = sessions.find(known);
-    if (session !== undefined) return sessions.see(session) ? known : undefined;
+  function tokenFor(header: string | undefined, address: string): string | undefined {
+    if (cookie.isAmbiguous(header)) return undefined;
+    const known = cookie.sessionOf(header);
+    if (known !== undefined) return sessions.see(known.id) ? known.token : undefined;
     return newSessions.take(address) ? sessions.create().token : undefined;
   }
 
@@ -36,18 +34,13 @@ export function addSiteRoutes(
   app.use(async (context, next) => {
     await next();
     if (!context.res.headers.get("content-type")?.startsWith("text/html")) return;
-    const known = getCookie(context, sessionCookie) ?? "";
+    const known = context.req.header("cookie");
     const address = context.env.incoming.socket.remoteAddress ?? "";
     // A page can be read though nobody is known.
     const token = attempt(log, "session", () => tokenFor(known, address));
-    if (token === undefined) return;
-    setCookie(context, sessionCookie, token, {
-      httpOnly: true,
-      sameSite: "Strict",
-      path: "/",
-      secure,
-      maxAge: SESSION_AGE_SECONDS,
-    });
+    if (token !== undefined) {
+      context.header("set-cookie", cookie.header(token), { append: true });
+    }
   });
   app.use(compress());
   app.use(async (context, next) => {
