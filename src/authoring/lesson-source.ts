@@ -95,7 +95,7 @@ const proseOf = (node: Node): string =>
 /** An expression in braces must mean the same to everyone who reads the file, so only literals are taken. */
 function literal(expression: string, file: string, line: number, attribute: string): unknown {
   try {
-    return runInContext(`(${expression})`, createContext(Object.create(null)), { timeout: 50 });
+    return runInContext(`(${expression})`, createContext(Object.create(null)), { timeout: 2000 });
   } catch (error) {
     const why = (error as Error).message;
     throw new SourceError(file, line, `${attribute}={${expression}} is no literal: ${why}`);
