@@ -204,33 +204,66 @@ export interface PingResult {
   readonly sendError?: string;
 }
 
-export interface TcpProbe {
+/** Where a probe starts, and where it must be seen arriving. */
+interface Aim {
   readonly from: NamespaceRef;
   /** Where what is sent must be seen arriving; without, nothing is watched. */
   readonly target?: NamespaceRef;
+  /** Name of the lab host that the target is on, where it is another one. */
   readonly targetHost?: string;
+}
+
+/** What of a probe came into its target's own namespace, by a nonce that only the probe knows. */
+interface Arrival {
+  readonly arrived: boolean;
+  /** Source address that it had there. */
+  readonly from: string | null;
+  /** Port that its packets had there, answered or not. */
+  readonly reachedPort: number | null;
+}
+
+export interface TcpProbe extends Aim {
+  /** IPv4 address. */
   readonly address: string;
   readonly port: number;
-  /** For the connection, and again for the answer. Default 1500. */
+  /** For the connection, and again for what is sent to arrive. Default 1500. */
   readonly waitMs?: number;
 }
 
-export interface TcpResult {
+/** `arrived` is of what was sent over the connection: a proxy that takes it and passes nothing on is no arrival. */
+export interface TcpResult extends Arrival {
   readonly connected: boolean;
   /** Why not: `timeout`, `Connection refused`. */
   readonly error?: string;
-  /** The probe's nonce was seen arriving in the target's namespace … */
-  readonly arrived: boolean;
-  /** … from this address. */
-  readonly from: string | null;
-  /** Port that packets of the connection had when they came into the target's namespace, answered or not. */
-  readonly reachedPort: number | null;
-  /** What came back on a request `GET /` in HTTP/1.0. */
-  readonly answer: string;
 }
 
-export interface DnsProbe {
-  readonly from: NamespaceRef;
+export interface HttpProbe extends TcpProbe {
+  /** Default `/`. */
+  readonly path?: string;
+  /** Header `Host`; without: address and port. */
+  readonly host?: string;
+}
+
+export interface HttpResult extends TcpResult {
+  /** Null where no HTTP answer came; `error` says why. */
+  readonly status: number | null;
+  /** Names in lower case. */
+  readonly headers: readonly { readonly name: string; readonly value: string }[];
+  /** At most 16 KiB. */
+  readonly body: string;
+}
+
+export interface UdpProbe extends TcpProbe {}
+
+export interface UdpResult extends Arrival {
+  /** Something came back from there. */
+  readonly answered: boolean;
+  readonly answer: string;
+  /** Why nothing could be sent, or that nobody listens: `Connection refused`. */
+  readonly error?: string;
+}
+
+export interface DnsProbe extends Aim {
   /** Address of the name server, as seen from there. */
   readonly server: string;
   readonly name: string;
@@ -238,23 +271,28 @@ export interface DnsProbe {
   readonly waitMs?: number;
 }
 
-export interface DnsResult {
+export interface DnsResult extends Arrival {
   readonly answered: boolean;
   /** Response code: 0 no error, 3 no such name. */
   readonly code?: number;
   readonly addresses: readonly string[];
+  readonly error?: string;
 }
 
 /** `problem` says in words why there is no text. */
 export type FileResult = { readonly text: string } | { readonly problem: string };
 
 /**
- * The hand that measures: runs its own binaries from its own root filesystem, enters only network
+ * The hand that probes, as many probes side by side as are asked for: runs its own binaries from its own root filesystem, enters only network
  * namespaces of the lab, and answers within its time limit or throws `SandboxError` `probe-timeout`.
  */
 export interface TrustedHand {
   ping(probe: PingProbe, options?: { readonly signal?: AbortSignal }): Promise<PingResult>;
   tcp(probe: TcpProbe, options?: { readonly signal?: AbortSignal }): Promise<TcpResult>;
+  /** Asks for a page by HTTP/1.0. */
+  get(probe: HttpProbe, options?: { readonly signal?: AbortSignal }): Promise<HttpResult>;
+  udp(probe: UdpProbe, options?: { readonly signal?: AbortSignal }): Promise<UdpResult>;
+  /** Asks for the IPv4 addresses of a name. */
   dns(probe: DnsProbe, options?: { readonly signal?: AbortSignal }): Promise<DnsResult>;
   /** Kinds of links that the engine's kernel can make, of `ipvlan`, `macvlan`, `vxlan`, `vlan`. */
   features(options?: { readonly signal?: AbortSignal }): Promise<readonly string[]>;

@@ -1,67 +1,182 @@
-import type { LabHost, NamespaceRef } from "../../sandbox/index.ts";
-import { type Failed, fail, type Passed, pass } from "../core/exercise.ts";
+import type { Lab, NamespaceRef } from "../../sandbox/index.ts";
+import {
+  type Check,
+  type CheckContext,
+  check,
+  type Failed,
+  fail,
+  type Needs,
+  type Passed,
+  pass,
+  type ValuesOf,
+} from "../core/exercise.ts";
 
-/** A place in the lab: what a probe leaves from, and what it must be seen arriving in. */
+/** Where a probe leaves from. */
 export interface Place {
+  /** A short name, which heads a row or a column of the grid. */
   readonly label: string;
   readonly at: NamespaceRef;
+  /** Name of the lab host that it is on; default: the first one. */
+  readonly host?: string;
+}
+
+/** Where a probe must be seen arriving. */
+export interface Target extends Place {
+  /** IPv4 address that is tried. */
   readonly address: string;
 }
 
+/** What is tried: echo requests, a TCP connection, a datagram. */
+export type Over = "ping" | `tcp/${number}` | `udp/${number}`;
+
+/** A way that should lead somewhere, or should not. */
 export interface Way {
   readonly from: Place;
-  readonly to: Place;
+  readonly to: Target;
+  readonly over: Over;
   readonly reaches: boolean;
 }
 
-const COUNT = 3;
-
-/** Pings from each place to each other one, all at once; a way counts when every request arrives there and comes back. */
-export async function pingMatrix(
-  host: LabHost,
-  places: readonly Place[],
-  signal: AbortSignal,
-): Promise<readonly Way[]> {
-  const pairs = places.flatMap((from) =>
-    places.filter((to) => to !== from).map((to) => ({ from, to })),
-  );
-  return Promise.all(
-    pairs.map(async ({ from, to }) => {
-      const probe = { from: from.at, target: to.at, address: to.address };
-      const timing = { count: COUNT, intervalMs: 50, lastReplyWaitMs: 700 };
-      const ping = await host.hand().ping({ ...probe, ...timing }, { signal });
-      const { sent, arrived, answeredByTarget, received } = ping;
-      const reaches = [sent, arrived, answeredByTarget, received].every((count) => count === COUNT);
-      return { from, to, reaches };
-    }),
-  );
+export interface TriedWay extends Way {
+  /** What is in fact so. */
+  readonly reached: boolean;
+  /** In words: `3 of 3 arrived, 0 came back`. */
+  readonly seen: string;
 }
 
-/** The ways as a grid, rows from, columns to. */
-export function grid(ways: readonly Way[]): string {
-  const labels = [...new Set(ways.map(({ from }) => from.label))];
-  const width = Math.max(...labels.map((label) => label.length));
-  const cell = (from: string, to: string) => {
-    if (from === to) return "·";
-    return ways.find((way) => way.from.label === from && way.to.label === to)?.reaches ? "✔" : "✖";
+/** From each place to each other one; `reaches` says what should be. */
+export const allWays = (
+  places: readonly Target[],
+  { over = "ping", reaches = true }: { readonly over?: Over; readonly reaches?: boolean } = {},
+): Way[] =>
+  places.flatMap((from) =>
+    places.filter((to) => to !== from).map((to) => ({ from, to, over, reaches })),
+  );
+
+const ECHOES = 3;
+const unsent: Readonly<Record<string, string>> = {
+  ENETUNREACH: "no route leads there",
+  EHOSTUNREACH: "the next hop does not answer",
+  EINVAL: "no route leads there",
+};
+/** Each probe is a process of the trusted hand for as long as it waits. */
+const AT_ONCE = 16;
+
+async function tryWay(lab: Lab, way: Way, signal: AbortSignal): Promise<TriedWay> {
+  const { from, to, over } = way;
+  const hand = lab.host(from.host).hand();
+  const aim = {
+    from: from.at,
+    target: to.at,
+    address: to.address,
+    ...(to.host === undefined || to.host === from.host ? {} : { targetHost: to.host }),
   };
-  const row = (name: string, cells: readonly string[]) =>
-    `${name.padEnd(width)}  ${cells.map((text) => text.padEnd(width)).join("  ")}`.trimEnd();
-  return [
-    row("from \\ to", labels),
-    ...labels.map((from) =>
-      row(
-        from,
-        labels.map((to) => cell(from, to)),
-      ),
-    ),
-  ].join("\n");
+  if (over === "ping") {
+    const timing = { count: ECHOES, intervalMs: 50, lastReplyWaitMs: 700 };
+    const ping = await hand.ping({ ...aim, ...timing }, { signal });
+    const { sent, arrived, answeredByTarget, received, icmpErrors, sendError } = ping;
+    const counts = [sent, arrived, answeredByTarget, received];
+    const whole = counts.every((count) => count === ECHOES);
+    const none = arrived === 0 && received === 0;
+    const why = [...(sendError ? [unsent[sendError] ?? sendError] : []), ...icmpErrors];
+    const told = `${arrived} of ${ECHOES} echo requests arrived, ${received} were answered`;
+    const seen = why.length > 0 ? `${told}: ${why.join(", ")}` : told;
+    // What gets through in part is neither the one nor the other.
+    return { ...way, reached: way.reaches ? whole : !none, seen };
+  }
+  const port = Number(over.slice(4));
+  const probe = { ...aim, port };
+  const { arrived, error } = over.startsWith("tcp")
+    ? await hand.tcp(probe, { signal })
+    : await hand.udp(probe, { signal });
+  const lost = error ?? "what answers there is not it";
+  return { ...way, reached: arrived, seen: arrived ? "what was sent arrived" : lost };
 }
 
-/** Passes where every place reaches every other one; else fails with the grid. */
-export function fullMatrix(ways: readonly Way[], hint: string): Passed<undefined> | Failed {
-  const lost = ways.filter(({ reaches }) => !reaches);
-  const all = `each of the ${ways.length} ways carries pings`;
-  if (lost.length === 0) return pass(undefined, all);
-  return fail(all, `${lost.length} of ${ways.length} do not\n${grid(ways)}`, hint);
+/** Tries ways side by side, each by a nonce that must be seen in the target's own namespace. */
+export async function tryWays(
+  lab: Lab,
+  ways: readonly Way[],
+  signal: AbortSignal,
+): Promise<readonly TriedWay[]> {
+  const tried: TriedWay[] = [];
+  const waiting = [...ways.entries()];
+  const work = async () => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      const [index, way] = next;
+      tried[index] = await tryWay(lab, way, signal);
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, work));
+  return tried;
+}
+
+/** Ways as a grid, rows from, columns to: ✔ reaches, ✖ does not, · is not asked. */
+export function grid(ways: readonly TriedWay[], show: "reaches" | "reached"): string {
+  const kinds = new Set(ways.map(({ over }) => over));
+  const column = ({ to, over }: Way) => (kinds.size > 1 ? `${to.label} ${over}` : to.label);
+  const rows = [...new Set(ways.map(({ from }) => from.label))];
+  // In the order of the rows: what a place reaches of itself is on the diagonal.
+  const place = ({ to }: Way) => (rows.includes(to.label) ? rows.indexOf(to.label) : rows.length);
+  const columns = [...new Set(ways.toSorted((a, b) => place(a) - place(b)).map(column))];
+  const cell = (row: string, title: string) => {
+    const way = ways.find((each) => each.from.label === row && column(each) === title);
+    return way === undefined ? "·" : way[show] ? "✔" : "✖";
+  };
+  const lines = [
+    ["from \\ to", ...columns],
+    ...rows.map((row) => [row, ...columns.map((title) => cell(row, title))]),
+  ];
+  const widths = ["", ...columns].map((_, index) =>
+    Math.max(...lines.map((line) => line[index]?.length ?? 0)),
+  );
+  return lines
+    .map((line) =>
+      line
+        .map((text, index) => text.padEnd(widths[index] ?? 0))
+        .join("  ")
+        .trimEnd(),
+    )
+    .join("\n");
+}
+
+const TOLD = 6;
+
+/** Passes where every way is as it should be; else fails with both grids, and what was seen on the ways that are not. */
+export function judgeWays(
+  tried: readonly TriedWay[],
+  hint?: string,
+): Passed<readonly TriedWay[]> | Failed {
+  const wrong = tried.filter(({ reaches, reached }) => reaches !== reached);
+  if (tried.length === 0) return pass(tried);
+  if (wrong.length === 0) return pass(tried, grid(tried, "reached"));
+  const lines = wrong
+    .slice(0, TOLD)
+    .map(({ from, to, over, seen }) => `${from.label} to ${to.label} (${over}): ${seen}`);
+  if (wrong.length > TOLD) lines.push(`and ${wrong.length - TOLD} more`);
+  const actual = [grid(tried, "reached"), ...lines].join("\n");
+  return fail(grid(tried, "reaches"), actual, hint);
+}
+
+/**
+ * A check of who reaches whom: from × to × over. `ways` says what should be so; where it is not, the check fails with
+ * the grid as it should be and as it is. Its value is the ways that were tried.
+ */
+export function reachability<N extends Needs = Record<never, never>>(definition: {
+  readonly id: string;
+  readonly title: string;
+  readonly needs?: N;
+  readonly timeoutMs?: number;
+  /** What to look at where a way is not as it should be. */
+  readonly hint?: string;
+  ways(context: CheckContext & ValuesOf<N>): readonly Way[] | Promise<readonly Way[]>;
+}): Check<readonly TriedWay[]> {
+  const { ways, hint, ...rest } = definition;
+  return check<readonly TriedWay[], N>({
+    ...rest,
+    async run(context) {
+      const { lab, signal } = context;
+      return judgeWays(await tryWays(lab, await ways(context), signal), hint);
+    },
+  });
 }

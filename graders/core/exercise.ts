@@ -51,8 +51,8 @@ export interface Check<Value = unknown> {
   run(context: CheckContext, values: readonly unknown[]): Promise<Passed<Value> | Failed>;
 }
 
-type Needs = Readonly<Record<string, Check>>;
-type ValuesOf<N extends Needs> = {
+export type Needs = Readonly<Record<string, Check>>;
+export type ValuesOf<N extends Needs> = {
   readonly [Name in keyof N]: N[Name] extends Check<infer Value> ? Value : never;
 };
 

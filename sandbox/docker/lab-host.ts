@@ -12,6 +12,7 @@ import type {
   ExecOptions,
   FileResult,
   HostFacts,
+  HttpResult,
   InnerEngine,
   InnerEngineRequest,
   LabHost,
@@ -20,6 +21,7 @@ import type {
   PtyCommand,
   TcpResult,
   TrustedHand,
+  UdpResult,
 } from "../index.ts";
 import type { Topology } from "../topologies/index.ts";
 import { wiring } from "./containers.ts";
@@ -30,9 +32,18 @@ import type { HandSession } from "./steward.ts";
 const DISK_BYTES = 4 * 2 ** 30;
 const PREPARE_TIMEOUT_MS = 20_000;
 const FACTS_TIMEOUT_MS = 12_000;
+const PROBE_GRACE_MS = 5000;
 const CAPTURE_LIMIT_BYTES = 16 << 20;
 /** Engines differ in what they say of a command that is not there; a shell says 127, or 126. */
 const SHELL = ["/bin/sh", "-c", 'exec "$@"', "sh"];
+
+/** The namespaces of a probe, with what else it says of itself. */
+interface Aim {
+  readonly from: NamespaceRef;
+  readonly target?: NamespaceRef;
+  readonly targetHost?: string;
+  readonly underlay?: NamespaceRef;
+}
 
 /** What a lab host needs of its engine. */
 export interface HostContext {
@@ -264,22 +275,26 @@ export class DockerLabHost implements LabHost {
 
   hand(): TrustedHand {
     return {
-      ping: async (
+      ping: (
         { count = 8, intervalMs = 100, lastReplyWaitMs = 1000, ...probe },
         { signal } = {},
       ) => {
-        const request = { ...(await this.#aimed(probe)), count, intervalMs, lastReplyWaitMs };
-        const timeoutMs = count * intervalMs + lastReplyWaitMs + 5000;
-        return this.#ask<PingResult>("ping", request, timeoutMs, signal);
+        const request = { ...probe, count, intervalMs, lastReplyWaitMs };
+        return this.#probe<PingResult>(
+          "ping",
+          request,
+          count * intervalMs + lastReplyWaitMs,
+          signal,
+        );
       },
-      tcp: async ({ waitMs = 1500, ...probe }, { signal } = {}) => {
-        const request = { ...(await this.#aimed(probe)), waitMs };
-        return this.#ask<TcpResult>("tcp", request, 2 * waitMs + 5000, signal);
-      },
-      dns: async ({ waitMs = 1500, ...probe }, { signal } = {}) => {
-        const request = { ...(await this.#aimed(probe)), waitMs };
-        return this.#ask<DnsResult>("dns", request, waitMs + 5000, signal);
-      },
+      tcp: ({ waitMs = 1500, ...probe }, { signal } = {}) =>
+        this.#probe<TcpResult>("tcp", { ...probe, waitMs }, 2 * waitMs, signal),
+      get: ({ waitMs = 1500, path = "/", ...probe }, { signal } = {}) =>
+        this.#probe<HttpResult>("http-get", { ...probe, waitMs, path }, 2 * waitMs, signal),
+      udp: ({ waitMs = 1500, ...probe }, { signal } = {}) =>
+        this.#probe<UdpResult>("udp", { ...probe, waitMs }, waitMs, signal),
+      dns: ({ waitMs = 1500, ...probe }, { signal } = {}) =>
+        this.#probe<DnsResult>("dns", { ...probe, waitMs }, waitMs, signal),
       features: ({ signal } = {}) => this.#ask<string[]>("features", {}, 5000, signal),
       readFile: (path, { pid, maxBytes = 64 << 10, signal } = {}) =>
         this.#ask<FileResult>("read", { path, pid, maxBytes }, 5000, signal),
@@ -294,27 +309,25 @@ export class DockerLabHost implements LabHost {
     );
   }
 
-  /** A probe with what its namespaces need to be found. */
-  async #aimed<
-    P extends {
-      from: NamespaceRef;
-      target?: NamespaceRef;
-      underlay?: NamespaceRef;
-      targetHost?: string;
-    },
-  >(probe: P): Promise<P & { readonly targetInit?: number }> {
+  /** `waitMs` is what the probe itself may wait for; what comes on top is for a busy machine. */
+  async #probe<Result>(
+    op: string,
+    probe: Aim & Readonly<Record<string, unknown>>,
+    waitMs: number,
+    signal?: AbortSignal,
+  ): Promise<Result> {
     const { key, sibling } = this.#place;
-    const named = <R extends NamespaceRef | undefined>(reference: R): R =>
+    const placed = (reference: NamespaceRef | undefined) =>
       reference?.kind === "outside" ? { ...reference, key } : reference;
-    const { from, target, underlay } = probe;
-    const aimed = {
+    const { from, target, underlay, targetHost } = probe;
+    const request = {
       ...probe,
-      from: named(from),
-      target: named(target),
-      underlay: named(underlay),
+      from: placed(from),
+      target: placed(target),
+      underlay: placed(underlay),
+      targetInit: targetHost && (await sibling(targetHost).#outerInit()),
     };
-    if (probe.targetHost === undefined) return aimed;
-    return { ...aimed, targetInit: await sibling(probe.targetHost).#outerInit() };
+    return this.#ask<Result>(op, request, waitMs + PROBE_GRACE_MS, signal);
   }
 
   async trustedImage(name: string): Promise<{ readonly id: string; readonly loaded: boolean }> {

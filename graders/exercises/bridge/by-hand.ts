@@ -1,4 +1,4 @@
-import { fullMatrix, type Place, pingMatrix } from "../../checks/reachability.ts";
+import { allWays, reachability, type Target } from "../../checks/reachability.ts";
 import { check, type Exercise, fail, pass } from "../../core/exercise.ts";
 import {
   addressesOf,
@@ -37,7 +37,7 @@ const bridge = check({
   },
 });
 
-const members = check<readonly Place[], { bridge: typeof bridge }>({
+const members = check<readonly Target[], { bridge: typeof bridge }>({
   id: "three-namespaces",
   title: "Three network namespaces are plugged into it, each with an address of 10.20.0.0/24",
   needs: { bridge },
@@ -62,7 +62,7 @@ const members = check<readonly Place[], { bridge: typeof bridge }>({
         "Each needs a veth pair, one end inside, the other with ip link set … master lab0.";
       return fail(expected, `plugged into lab0: ${list(plugged.map(({ name }) => name))}`, hint);
     }
-    const places = plugged.flatMap(({ name, snapshot, end }): Place[] => {
+    const places = plugged.flatMap(({ name, snapshot, end }): Target[] => {
       const address = addressesOf(snapshot, end).find(inside);
       return address === undefined ? [] : [{ label: name, at: { kind: "named", name }, address }];
     });
@@ -76,16 +76,13 @@ const members = check<readonly Place[], { bridge: typeof bridge }>({
   },
 });
 
-const reach = check({
+const reach = reachability({
   id: "full-reachability",
   title: "Each of them reaches each other one, and the bridge",
   needs: { members },
-  async run({ lab, signal, members: places }) {
-    const host: Place = { label: BRIDGE, at: { kind: "host" }, address: GATEWAY };
-    const hint =
-      "Are both ends of each cable up? Does a rule of the chain FORWARD drop what crosses lab0?";
-    return fullMatrix(await pingMatrix(lab.host(), [...places, host], signal), hint);
-  },
+  hint: "Are both ends of each cable up? Does a rule of the chain FORWARD drop what crosses lab0?",
+  ways: ({ members: places }) =>
+    allWays([...places, { label: BRIDGE, at: { kind: "host" }, address: GATEWAY }]),
 });
 
 const make =

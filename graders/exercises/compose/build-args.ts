@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { serviceContainers } from "../../checks/compose-project.ts";
 import type { RunningContainer } from "../../checks/containers.ts";
+import { askFromOutside, HOST_ADDRESS, whyNot } from "../../checks/published-port.ts";
 import { check, type Exercise, fail, pass } from "../../core/exercise.ts";
 import { ask, EngineRefusal } from "../../facts/inner-engine.ts";
 import { firstHost, list } from "../../facts/model.ts";
@@ -92,15 +93,9 @@ const answers = check({
   title: "Port 8080 of the host leads to it",
   needs: { server: runs },
   async run({ lab, server, signal }) {
-    const probe = {
-      from: { kind: "outside" },
-      target: { kind: "pid", pid: server.pid },
-      address: "10.77.0.11",
-      port: 8080,
-    } as const;
-    const { arrived, answer, error } = await lab.host().hand().tcp(probe, { signal });
-    if (arrived && answer !== "") return pass();
-    return fail("10.77.0.11:8080 is answered by my-server", error ?? "something else answers");
+    const answer = await askFromOutside(lab, 8080, server, signal);
+    if (answer.arrived && answer.status !== null) return pass();
+    return fail(`${HOST_ADDRESS}:8080 is answered by my-server`, whyNot(answer));
   },
 });
 

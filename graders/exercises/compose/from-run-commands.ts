@@ -1,5 +1,6 @@
 import { composeFileOf, projectOf, serviceContainers } from "../../checks/compose-project.ts";
 import type { RunningContainer } from "../../checks/containers.ts";
+import { askFromOutside, HOST_ADDRESS, whyNot } from "../../checks/published-port.ts";
 import { type Check, check, type Exercise, fail, pass } from "../../core/exercise.ts";
 import {
   addressesOf,
@@ -99,15 +100,9 @@ const asks = check({
       return fail(`my-server is ${address} for my-client`, `it finds: ${list(addresses)}`);
     }
     const target = { kind: "pid", pid: serving.pid } as const;
-    const { arrived, answer, error } = await hand.tcp(
-      { from, target, address, port: 8080 },
-      { signal },
-    );
-    if (arrived && answer.includes("hello from")) return pass();
-    return fail(
-      `my-server answers my-client on ${address}:8080`,
-      error ?? (answer.split("\r\n")[0] || "no answer"),
-    );
+    const answer = await hand.get({ from, target, address, port: 8080 }, { signal });
+    if (answer.arrived && answer.body.includes("hello from")) return pass();
+    return fail(`my-server answers my-client on ${address}:8080`, whyNot(answer));
   },
 });
 
@@ -116,24 +111,15 @@ const published = check({
   title: "Port 8080 of the host leads to my-server",
   needs: { server },
   async run({ lab, server: serving, signal }) {
-    const probe = {
-      from: { kind: "outside" },
-      target: { kind: "pid", pid: serving.pid },
-      address: "10.77.0.11",
-      port: 8080,
-    } as const;
-    const { arrived, answer, error } = await lab.host().hand().tcp(probe, { signal });
-    if (arrived && answer.includes("hello from")) return pass();
+    const answer = await askFromOutside(lab, 8080, serving, signal);
+    if (answer.arrived && answer.body.includes("hello from")) return pass();
     const read = await composeFileOf(lab.host(), serving, signal);
     const ports = "file" in read ? read.file.get("services", "my-server", "ports") : undefined;
     const declared =
       "file" in read && ports !== undefined
         ? `${read.file.where("services", "my-server", "ports")} says ${JSON.stringify(ports)}`
         : "the compose file publishes none";
-    return fail(
-      "10.77.0.11:8080 is answered by my-server",
-      `${error ?? "something else answers"}; ${declared}`,
-    );
+    return fail(`${HOST_ADDRESS}:8080 is answered by my-server`, `${whyNot(answer)}; ${declared}`);
   },
 });
 

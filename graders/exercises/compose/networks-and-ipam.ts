@@ -1,4 +1,5 @@
 import { composeFileOf, serviceContainers } from "../../checks/compose-project.ts";
+import { askFromOutside, HOST_ADDRESS, whyNot } from "../../checks/published-port.ts";
 import { check, type Exercise, fail, pass } from "../../core/exercise.ts";
 import { allAddresses, bridgePorts, firstHost, list } from "../../facts/model.ts";
 
@@ -68,18 +69,13 @@ const answers = check({
   needs: { member },
   async run({ lab, facts, signal }) {
     const host = firstHost(await facts());
-    for (const { pid, running } of serviceContainers(host, "server")) {
-      if (!running) continue;
-      const probe = {
-        from: { kind: "outside" },
-        target: { kind: "pid", pid },
-        address: "10.77.0.11",
-        port: 8080,
-      } as const;
-      const { arrived, answer } = await lab.host().hand().tcp(probe, { signal });
-      if (arrived && answer !== "") return pass();
-    }
-    return fail("10.77.0.11:8080 is answered by service server", "no request arrives in it");
+    const alive = serviceContainers(host, "server").filter(({ running }) => running);
+    const answers = await Promise.all(
+      alive.map((container) => askFromOutside(lab, 8080, container, signal)),
+    );
+    if (answers.some(({ arrived, status }) => arrived && status !== null)) return pass();
+    const expected = `${HOST_ADDRESS}:8080 is answered by service server`;
+    return fail(expected, answers.map(whyNot)[0] ?? "it does not run any more");
   },
 });
 

@@ -1,5 +1,7 @@
 import { projectOf, serviceContainers } from "../../checks/compose-project.ts";
 import type { RunningContainer } from "../../checks/containers.ts";
+import { HOST_ADDRESS } from "../../checks/published-port.ts";
+import { reachability } from "../../checks/reachability.ts";
 import { check, type Exercise, fail, pass } from "../../core/exercise.ts";
 import { firstHost, list } from "../../facts/model.ts";
 
@@ -42,27 +44,17 @@ const merged = check<RunningContainer>({
   },
 });
 
-const ports = check({
+const ports = reachability({
   id: "ports-added",
   title: "Ports 8080 and 9090 of the host lead to it: lists are joined",
   needs: { merged },
-  async run({ lab, merged: { pid }, signal }) {
-    const target = { kind: "pid", pid } as const;
-    const results = await Promise.all(
-      PORTS.map((port) =>
-        lab
-          .host()
-          .hand()
-          .tcp({ from: { kind: "outside" }, target, address: "10.77.0.11", port }, { signal }),
-      ),
-    );
-    const lost = PORTS.filter((_, index) => !results[index]?.arrived);
-    if (lost.length === 0) return pass();
-    return fail(
-      "10.77.0.11:8080 and :9090 are answered by server",
-      `not: ${list(lost.map(String))}`,
-    );
-  },
+  ways: ({ merged: { pid } }) =>
+    PORTS.map((port) => ({
+      from: { label: "outside", at: { kind: "outside" } },
+      to: { label: "server", at: { kind: "pid", pid }, address: HOST_ADDRESS },
+      over: `tcp/${port}` as const,
+      reaches: true,
+    })),
 });
 
 const environment = check({

@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Lab } from "../../../sandbox/index.ts";
 import type { RunningContainer } from "../../checks/containers.ts";
+import { HOST_ADDRESS } from "../../checks/published-port.ts";
+import { grid, type TriedWay, tryWays, type Way } from "../../checks/reachability.ts";
 import { check, type Exercise, fail, pass } from "../../core/exercise.ts";
 import { ask, inspectContainer } from "../../facts/inner-engine.ts";
 import { type ContainerModel, firstHost, list } from "../../facts/model.ts";
-
-const HOST = "10.77.0.11";
 
 interface Service {
   readonly server: RunningContainer;
@@ -57,25 +57,28 @@ const parts = check<readonly Parts[]>({
   },
 });
 
-/** Whether a request of the client at the published port is answered by the server. */
+/** Who of the clients, by their processes, gets a connection to the server at the published port. */
 async function served(
   lab: Lab,
-  client: number,
+  clients: readonly { readonly name: string; readonly pid: number }[],
   { server, port }: Service,
   signal: AbortSignal,
-): Promise<boolean> {
-  const probe = {
-    from: { kind: "pid", pid: client },
-    target: { kind: "pid", pid: server.pid },
-    address: HOST,
-    port,
+): Promise<readonly TriedWay[]> {
+  const to = {
+    label: `${HOST_ADDRESS}:${port}`,
+    at: { kind: "pid", pid: server.pid },
+    address: HOST_ADDRESS,
   } as const;
-  const { arrived, answer } = await lab.host().hand().tcp(probe, { signal });
-  return arrived && answer !== "";
+  const ways = clients.map(({ name, pid }): Way => {
+    const from = { label: name, at: { kind: "pid", pid } } as const;
+    return { from, to, over: `tcp/${port}`, reaches: true };
+  });
+  return tryWays(lab, ways, signal);
 }
 
 interface Reached {
   readonly service: Service;
+  readonly ways: readonly TriedWay[];
   readonly blocked: readonly RunningContainer[];
   readonly others: readonly RunningContainer[];
 }
@@ -94,23 +97,17 @@ const oneBlocked = check<Blocked, { all: typeof parts }>({
     const found: Reached[] = [];
     for (const service of all) {
       const { clients } = service;
-      const reached = await Promise.all(
-        clients.map(({ pid }) => served(lab, pid, service, signal)),
+      const ways = await served(lab, clients, service, signal);
+      const [blocked = [], others = []] = [false, true].map((wanted) =>
+        clients.filter((_, index) => ways[index]?.reached === wanted),
       );
-      const [blocked, others] = [false, true].map((wanted) =>
-        clients.filter((_, index) => reached[index] === wanted),
-      );
-      found.push({ service, blocked: blocked ?? [], others: others ?? [] });
+      found.push({ service, ways, blocked, others });
     }
-    const tell = ({ blocked, others }: Reached) =>
-      [
-        ...blocked.map(({ name }) => `${name} does not`),
-        ...others.map(({ name }) => `${name} reaches it`),
-      ].join(", ");
     for (const each of found) {
       const [only, ...more] = each.blocked;
       if (only !== undefined && more.length === 0 && each.others.length > 0) {
-        return pass({ ...each, blocked: only }, tell(each));
+        const { service, others } = each;
+        return pass({ service, blocked: only, others }, grid(each.ways, "reached"));
       }
     }
     // A port that nobody is answered on may be one that nothing listens on.
@@ -120,8 +117,8 @@ const oneBlocked = check<Blocked, { all: typeof parts }>({
         ? "Between a container and a published port stands docker-proxy: such a request ends on the host, with the published port, and FORWARD does not see it."
         : undefined;
     return fail(
-      `exactly one client does not reach ${HOST}:${shown?.service.port}`,
-      shown === undefined ? "" : tell(shown),
+      `exactly one client does not reach ${HOST_ADDRESS}:${shown?.service.port}`,
+      grid(shown?.ways ?? [], "reached"),
       hint,
     );
   },
@@ -141,15 +138,15 @@ const survives = check({
     const { State } = await inspectContainer(host, blocked.id, signal);
     const expected = `${blocked.name} is still kept out, and ${list(others.map(({ name }) => name))} is not`;
     if (!State.Running) return fail(expected, `${blocked.name} does not run after its restart`);
-    const [again, ...rest] = await Promise.all(
-      [State.Pid, ...others.map(({ pid }) => pid)].map((pid) => served(lab, pid, service, signal)),
-    );
-    if (again) {
+    const clients = [{ name: blocked.name, pid: State.Pid }, ...others];
+    const [again, ...rest] = await served(lab, clients, service, signal);
+    if (again?.reached) {
       const hint =
         "A rule inside the container's namespace, or one on its cable's name, goes with them.";
       return fail(expected, `${blocked.name} reaches it again`, hint);
     }
-    if (rest.includes(false)) return fail(expected, "another client is kept out now as well");
+    const lost = rest.filter(({ reached }) => !reached).map(({ from }) => from.label);
+    if (lost.length > 0) return fail(expected, `kept out now as well: ${list(lost)}`);
     return pass();
   },
 });

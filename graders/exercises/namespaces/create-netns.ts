@@ -1,3 +1,4 @@
+import { reachability, type Target } from "../../checks/reachability.ts";
 import { check, type Exercise, fail, pass } from "../../core/exercise.ts";
 import {
   allAddresses,
@@ -65,59 +66,41 @@ const loopback = check({
   },
 });
 
-const pingsItself = check({
+const names = ["red", "blue"] as const;
+const inside = (name: string, address: string): Target => ({
+  label: name,
+  at: { kind: "named", name },
+  address,
+});
+
+const pingsItself = reachability({
   id: "pings-itself",
   title: "Each pings itself",
   needs: { both: exist, loopback },
-  async run({ lab, signal }) {
-    const host = lab.host();
-    for (const name of ["red", "blue"]) {
-      const at = { kind: "named", name } as const;
-      const probe = { from: at, target: at, address: "127.0.0.1", count: 2, intervalMs: 20 };
-      const { sent, received, sendError } = await host.hand().ping(probe, { signal });
-      if (sent !== 2 || received !== 2) {
-        const actual = sendError ?? `${sent} sent, ${received} came back`;
-        return fail(`${name} answers itself at 127.0.0.1`, `${name}: ${actual}`);
-      }
-    }
-    return pass();
-  },
+  ways: () =>
+    names.map((name) => {
+      const itself = inside(name, "127.0.0.1");
+      return { from: itself, to: itself, over: "ping", reaches: true };
+    }),
 });
 
-const unseen = check({
+const unseen = reachability({
   id: "do-not-see-each-other",
   title: "They do not see each other",
   needs: { both: exist, apart },
-  async run({ lab, signal, both }) {
-    const host = lab.host();
-    for (const [name, other] of [
-      ["red", "blue"],
-      ["blue", "red"],
-    ] as const) {
-      const addresses = allAddresses(both[other]).filter((each) => each.interface !== "lo");
-      for (const { address } of addresses) {
-        const probe = {
-          from: { kind: "named", name },
-          target: { kind: "named", name: other },
-          address,
-          count: 2,
-          intervalMs: 20,
-          lastReplyWaitMs: 300,
-        } as const;
-        const { arrived } = await host.hand().ping(probe, { signal });
-        if (arrived > 0) {
-          const hint =
-            "Two fresh namespaces have no cable between them: take the one that is there away.";
-          return fail(
-            "no way leads from one to the other",
-            `${name} reaches ${other} at ${address}`,
-            hint,
-          );
-        }
-      }
-    }
-    return pass();
-  },
+  hint: "Two fresh namespaces have no cable between them: take the one that is there away.",
+  ways: ({ both }) =>
+    names.flatMap((name) => {
+      const other = name === "red" ? "blue" : "red";
+      return allAddresses(both[other])
+        .filter((each) => each.interface !== "lo")
+        .map(({ address }) => ({
+          from: { label: name, at: { kind: "named", name } },
+          to: { ...inside(other, address), label: `${other} ${address}` },
+          over: "ping",
+          reaches: false,
+        }));
+    }),
 });
 
 const both = "ip netns add red; ip netns add blue\n";

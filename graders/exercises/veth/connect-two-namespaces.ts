@@ -1,4 +1,4 @@
-import { fullMatrix, pingMatrix } from "../../checks/reachability.ts";
+import { allWays, reachability } from "../../checks/reachability.ts";
 import { check, type Exercise, fail, pass } from "../../core/exercise.ts";
 import {
   allAddresses,
@@ -95,20 +95,15 @@ const onePair = check({
   },
 });
 
-const reach = check({
+const reach = reachability({
   id: "ping-each-other",
   title: "red and blue ping each other",
   needs: { both: exist, addresses, onePair },
-  async run({ lab, signal }) {
-    const places = names.map((name) => ({
-      label: name,
-      at: { kind: "named", name } as const,
-      address: wanted[name],
-    }));
-    const hint =
-      "Look at ip -n red route, and at rules that drop: nft list ruleset in each namespace.";
-    return fullMatrix(await pingMatrix(lab.host(), places, signal), hint);
-  },
+  hint: "Look at ip -n red route, and at rules that drop: nft list ruleset in each namespace.",
+  ways: () =>
+    allWays(
+      names.map((name) => ({ label: name, at: { kind: "named", name }, address: wanted[name] })),
+    ),
 });
 
 const both = "ip netns add red; ip netns add blue\n";

@@ -34,6 +34,8 @@ OPERATIONS = {
     "facts": facts.facts,
     "ping": pings.ping,
     "tcp": probes.tcp,
+    "http-get": probes.http_get,
+    "udp": probes.udp,
     "dns": probes.dns,
     "features": probes.features,
     "read": probes.read,

@@ -11,6 +11,7 @@ from namespaces import resolve
 
 PACKET_OUTGOING = 4  # packet(7)
 ETH_P_ALL = 3
+SO_RCVBUFFORCE = 33  # socket(7)
 VXLAN_PORT = 4789
 
 
@@ -66,6 +67,13 @@ UNREACHABLE = {
 }
 
 
+def packet_watch():
+    """A socket that sees every packet of the namespace, with room for what a flood would push out of it."""
+    watch = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_P_ALL))
+    watch.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 4 << 20)
+    return watch
+
+
 def ping(request):
     init = request["init"]
     source = resolve(request["from"], init)
@@ -76,9 +84,9 @@ def ping(request):
     underlay = None
     if "underlay" in request:
         os.setns(resolve(request["underlay"], init), os.CLONE_NEWNET)
-        underlay = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_P_ALL))
+        underlay = packet_watch()
     os.setns(target, os.CLONE_NEWNET)
-    watch = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_P_ALL))
+    watch = packet_watch()
     os.setns(source, os.CLONE_NEWNET)
     sender = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
 
