@@ -1,34 +1,26 @@
 /** A student in a real browser, from `npm start` to a solved homework, and what is left after `npm stop`. */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { createRequire } from "node:module";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import type { AxeResults } from "axe-core";
-import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
+import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { managedEnginePaths, managedEngineSocket } from "../../sandbox/docker/managed-engine.ts";
 import { openSandbox } from "../../sandbox/open.ts";
-
-declare global {
-  interface Window {
-    axe: { run(): Promise<AxeResults> };
-  }
-}
+import { axeFaults, complaintsOf, launchBrowser } from "../fixtures/browser.ts";
 
 const script = (name: string) => fileURLToPath(new URL(`../../scripts/${name}`, import.meta.url));
 const stateDir = mkdtempSync(join(tmpdir(), "pb-"));
 const env = { ...process.env, PATCHBAY_STATE_DIR: stateDir, PATCHBAY_ENGINE: "managed" };
-const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
 let server: ChildProcess;
 let url: string;
 let browser: Browser;
 let context: BrowserContext;
 let page: Page;
-const complaints: string[] = [];
+let complaints: string[];
 
 async function npmStart(port: string): Promise<void> {
   server = spawn("node", [script("start.mjs"), "--port", port, "--max-labs", "1"], { env });
@@ -51,25 +43,11 @@ async function ended(child: ChildProcess): Promise<number | null> {
 
 beforeAll(async () => {
   await npmStart("0");
-  browser = await chromium.launch({
-    executablePath: "/usr/bin/chromium",
-    args: [
-      ...["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"],
-      ...["--disable-background-networking", "--disable-component-update", "--disable-sync"],
-    ],
-  });
+  browser = await launchBrowser();
   context = await browser.newContext({ viewport: { width: 1360, height: 860 } });
   page = await context.newPage();
   page.setDefaultTimeout(15_000);
-  page.on("console", (message) => {
-    if (message.type() === "error") complaints.push(message.text());
-  });
-  page.on("pageerror", (error) => complaints.push(error.message));
-  page.on("request", (request) => {
-    const { origin, protocol } = new URL(request.url());
-    const own = origin === new URL(url).origin || ["data:", "blob:"].includes(protocol);
-    if (!own) complaints.push(`asked another origin: ${request.url()}`);
-  });
+  complaints = complaintsOf(page, () => new URL(url).origin);
 }, 400_000);
 
 afterAll(async () => {
@@ -175,8 +153,7 @@ test("a second student waits in line, and is told the place", async () => {
   await visitor.waitForSelector("pb-lab[data-state=waiting]");
   const waiting = visitor.getByTestId("lab-waiting");
   expect(await waiting.textContent()).toMatch(/You are number\s+1\s+in line/);
-  await visitor.evaluate(axe);
-  expect((await visitor.evaluate(() => window.axe.run())).violations).toEqual([]);
+  expect(await axeFaults(visitor)).toEqual([]);
   if (process.env["PATCHBAY_SCREENSHOTS"]) {
     await visitor.screenshot({ path: join(process.env["PATCHBAY_SCREENSHOTS"], "waiting.png") });
   }
@@ -234,11 +211,8 @@ test("has no fault that axe knows, in light and dark, wide and narrow", async ()
         await page.emulateMedia({ colorScheme });
         await page.goto(url + path);
         if (path !== "") await labReady();
-        // By the protocol, since the page's own policy lets no foreign script in.
-        await page.evaluate(axe);
-        const { violations } = await page.evaluate(() => window.axe.run());
-        for (const { id, nodes } of violations) {
-          faults.push(`${colorScheme} ${width} /${path} ${id}: ${nodes[0]?.html.slice(0, 120)}`);
+        for (const fault of await axeFaults(page)) {
+          faults.push(`${colorScheme} ${width} /${path} ${fault}`);
         }
       }
     }
