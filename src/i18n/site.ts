@@ -12,7 +12,7 @@ const en = {
   menu: {
     label: "Course",
     close: "Close",
-    start: "Start",
+    start: "Start page",
     lessons: "Lessons",
     glossary: "Glossary",
     progress: "Your progress",
@@ -205,7 +205,7 @@ const ru: SiteText = {
   menu: {
     label: "Курс",
     close: "Закрыть",
-    start: "Начало",
+    start: "Начальная страница",
     lessons: "Уроки",
     glossary: "Словарь",
     progress: "Ваши успехи",

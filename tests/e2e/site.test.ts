@@ -180,6 +180,20 @@ test("an address that leads nowhere is answered in its language, with 404", asyn
   complaints = complaints.filter((each) => !/status of 404/.test(each));
 });
 
+test("what names its own address arrives whole, compressed or not", async () => {
+  for (const path of ["robots.txt", "sitemap-0.xml", "", "ru/"]) {
+    for (const encoding of ["identity", "gzip"]) {
+      const response = await fetch(course.url + path, {
+        headers: { "accept-encoding": encoding },
+        signal: AbortSignal.timeout(3000),
+      });
+      const text = await response.text();
+      expect(text).toContain(course.url);
+      expect(text).not.toContain("patchbay.invalid");
+    }
+  }
+});
+
 test("the other language is one press away, on the same page", async () => {
   await open("veth/");
   await page.getByTestId("language").click();

@@ -48,7 +48,10 @@ export function addSiteRoutes(
     const host = context.req.header("host")?.toLowerCase();
     const origin = [...names.origins].find((each) => new URL(each).host === host);
     if (context.req.method === "GET" && origin !== undefined) {
-      context.res = await withAddress(context.res, origin);
+      const response = await withAddress(context.res, origin);
+      // Hono would give it the headers of the one before, its length too.
+      context.res = undefined;
+      context.res = response;
     }
   });
   app.use(
