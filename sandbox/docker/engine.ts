@@ -148,7 +148,15 @@ export class DockerEngine implements SandboxEngine {
         const summary = { id, lab: name, state: lab.state, createdAtMs, hosts };
         if (lab.state !== "running")
           return problem === undefined ? summary : { ...summary, problem };
-        const answers = await Promise.all(lab.members.map((host) => this.#answers(host, 1000)));
+        const answers = await Promise.all(
+          lab.members.map((host) =>
+            this.#answers(host, 1000).catch((error) => {
+              // It has ended since it was listed.
+              if (error instanceof SandboxError && error.code === "lab-broken") return false;
+              throw error;
+            }),
+          ),
+        );
         if (answers.every(Boolean)) return summary;
         if (Date.now() - createdAtMs < READY_TIMEOUT_MS) return { ...summary, state: "starting" };
         return { ...summary, problem: "The Docker engine inside does not answer." };

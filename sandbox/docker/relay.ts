@@ -8,7 +8,7 @@ const kinds = { open: 1, opened: 2, data: 3, end: 4, close: 5, credit: 6 } as co
 const HEADER_BYTES = 9;
 /** Longer than anything that the hand sends. */
 const MAX_PAYLOAD_BYTES = 128 * 1024;
-const WINDOW_BYTES = 256 * 1024;
+const WINDOW_BYTES = 128 * 1024;
 const CHUNK_BYTES = 64 * 1024;
 const IDLE_MS = 60_000;
 const ANSWER_GRACE_MS = 3000;

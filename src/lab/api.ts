@@ -1,6 +1,7 @@
 /** The course server's API as the page uses it. */
 import type { CheckResult, ExerciseResult } from "../../graders/core/results.ts";
 import { post, put, request } from "../http-client/request.ts";
+import { languageOf } from "../i18n/language.ts";
 import type { LabView } from "../server/labs.ts";
 
 export type { CheckResult, ExerciseResult, LabView };
@@ -75,6 +76,7 @@ export async function openPort(
   labId: string,
   target: { readonly host?: string; readonly port: number; readonly path: string },
 ): Promise<string> {
-  const response = await post(`/api/labs/${labId}/ports`, target);
+  const language = languageOf(document.documentElement.lang);
+  const response = await post(`/api/labs/${labId}/ports`, { ...target, language });
   return ((await response.json()) as { readonly url: string }).url;
 }

@@ -35,6 +35,7 @@ export function createApp(options: AppOptions): Hono<ApiEnvironment> {
   const { sessions, cookie, names, log } = options;
   const headers = securityHeaders(options.siteDir);
   const changes = new RateLimit(10, 40);
+  const looks = new RateLimit(30, 150);
   const app = new Hono<ApiEnvironment>();
 
   app.onError((error, context) => {
@@ -86,6 +87,10 @@ export function createApp(options: AppOptions): Hono<ApiEnvironment> {
     return bodyLimit({ maxSize, onError })(context, next);
   });
   api.use(async (context, next) => {
+    // A stream that nobody reads would never end.
+    if (context.req.method === "HEAD") {
+      throw new ApiError(405, "method-refused", "The API answers no HEAD.", "Use GET.");
+    }
     // Reading is refused to other origins by headers of the answer; here they may not even cause work.
     const site = context.req.header("sec-fetch-site");
     if (site !== undefined && site !== "same-origin" && site !== "none") {
@@ -95,15 +100,11 @@ export function createApp(options: AppOptions): Hono<ApiEnvironment> {
     if (session === undefined) {
       throw new ApiError(401, "no-session", "There is no session.", "Reload the page.");
     }
+    const limit = context.req.method === "GET" ? looks : changes;
+    if (!limit.take(session)) {
+      throw new ApiError(429, "too-many-requests", "Too many requests at once.", "Wait a moment.");
+    }
     if (context.req.method !== "GET") {
-      if (!changes.take(session)) {
-        throw new ApiError(
-          429,
-          "too-many-requests",
-          "Too many requests at once.",
-          "Wait a moment.",
-        );
-      }
       const type = context.req.header("content-type") ?? "";
       const hasBody = context.req.method === "POST" || context.req.method === "PUT";
       if (hasBody && !/^application\/json\b/.test(type)) {

@@ -80,6 +80,25 @@ const migrations: readonly string[] = [
   CREATE INDEX attempts_by_exercise ON attempts (session_id, exercise, number);`,
 ];
 
+/**
+ * Takes a state folder for one server, until disposed or until the process is gone, however it ends. `undefined` where
+ * another one has it.
+ */
+export function lockState(stateDir: string): Disposable | undefined {
+  mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+  // A lock of the kernel's that Node can take: SQLite's own.
+  const lock = new DatabaseSync(join(stateDir, "server.lock"), { timeout: 0 });
+  try {
+    lock.exec("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE");
+    return { [Symbol.dispose]: () => lock.close() };
+  } catch (error) {
+    lock.close();
+    const fault = storageErrorOf(error);
+    if (fault?.code === "storage-busy") return undefined;
+    throw fault ?? error;
+  }
+}
+
 /** Result codes of SQLite (https://sqlite.org/rescode.html), without their extension. */
 const sqlite = {
   busy: 5,

@@ -204,19 +204,25 @@ export class LabService {
   /** Stops labs that nobody uses, ends those that nobody wants any more, removes what was left behind. */
   async tidy(): Promise<void> {
     for (const entry of this.#entries.values()) {
-      if (entry.state === "running" && this.#idleFor(entry) > this.#settings.idleMs) {
-        await this.#stop(entry);
-      }
+      if (entry.state !== "running" || this.#idleFor(entry) <= this.#settings.idleMs) continue;
+      // One that can't be stopped must not keep the others running.
+      await this.#stop(entry).catch((error: Error) => {
+        this.#log(`lab ${entry.id} did not stop: ${error.stack ?? error.message}`);
+      });
     }
     for (const { id, lastUsedAtMs } of this.#sessions.labs()) {
       const state = this.#entries.get(id)?.state;
       const busy = state === "running" || state === "starting" || state === "waiting";
       if (busy || Date.now() - lastUsedAtMs < this.#settings.keepMs) continue;
-      this.#entries.delete(id);
-      await this.#engine.down(id).catch((error) => {
-        if (!(error instanceof SandboxError) || error.code !== "lab-not-found") throw error;
-      });
-      this.#sessions.removeLab(id);
+      try {
+        this.#entries.delete(id);
+        await this.#engine.down(id).catch((error) => {
+          if (!(error instanceof SandboxError) || error.code !== "lab-not-found") throw error;
+        });
+        this.#sessions.removeLab(id);
+      } catch (error) {
+        this.#log(`lab ${id} was not removed: ${(error as Error).stack ?? error}`);
+      }
     }
     for (const removed of await this.#engine.sweep()) this.#log(`removed: ${removed}`);
     await this.#sweepTerminals();
@@ -385,9 +391,7 @@ export class LabService {
     entry.state = "stopped";
     entry.problem = "Nobody used it for a while.";
     await this.#terminals.closeLab(entry.id);
-    await this.#engine.stop(entry.id).catch((error: Error) => {
-      this.#log(`lab ${entry.id} did not stop: ${error.stack ?? error.message}`);
-    });
+    await this.#engine.stop(entry.id);
   }
 
   #start(entry: Entry, work: (onProgress: ProgressListener) => Promise<Lab>): Entry {

@@ -75,7 +75,12 @@ await runCommandLine(usage, async (args, signal) => {
   const maxLabs = values["max-labs"];
   const publicUrl =
     values["public-url"] === undefined ? undefined : URL.parse(values["public-url"]);
-  if (publicUrl === null) throw new UsageError(`--public-url ${values["public-url"]} is no URL.`);
+  const web = publicUrl === undefined || ["http:", "https:"].includes(publicUrl?.protocol ?? "");
+  if (publicUrl === null || !web || (publicUrl && publicUrl.href !== `${publicUrl.origin}/`)) {
+    throw new UsageError(
+      `--public-url ${values["public-url"]}: give an address without a path, like https://course.example.org/`,
+    );
+  }
   const wanted = values.engine ?? process.env["PATCHBAY_ENGINE"];
   rememberEngine(wanted);
   await using engine = await openEngine(chosenEngine(wanted), values.egress);

@@ -1,12 +1,14 @@
 import type { Server } from "node:http";
 import os from "node:os";
+import type { DatabaseSync } from "node:sqlite";
 import { serve as serveNode } from "@hono/node-server";
 import type { SandboxEngine } from "../../sandbox/index.ts";
 import { TerminalGateway } from "../terminal/server/index.ts";
 import { createApp } from "./app.ts";
-import { attempt, openDatabase } from "./database.ts";
+import { attempt, lockState, openDatabase } from "./database.ts";
 import { LabService, type LabSettings } from "./labs.ts";
 import { allowedNames, isLoopback } from "./origin.ts";
+import { runningServer } from "./pid-file.ts";
 import { PortLinks, type PortRange } from "./ports/port-links.ts";
 import { ProgressStore } from "./progress.ts";
 import { SessionCookie } from "./session-cookie.ts";
@@ -46,6 +48,8 @@ export interface RunningServer extends AsyncDisposable {
   tidy(): Promise<void>;
 }
 
+/** Of browsers. Without a bound they could take all file descriptors, also those that labs need. */
+const MAX_CONNECTIONS = 4000;
 const ADMIT_MS = 1000;
 const TIDY_MS = 30_000;
 const LAB_MEMORY = 512 * 2 ** 20;
@@ -85,7 +89,20 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
       `On this engine root in a lab is root of the machine, so the course is for you alone and not for ${host}. Leave --host out, or use the managed engine: npm start -- --engine managed`,
     );
   }
-  const database = openDatabase(stateDir);
+  const lock = lockState(stateDir);
+  if (lock === undefined) {
+    const pid = runningServer(stateDir);
+    throw new ServeError(
+      `Another course server${pid === undefined ? "" : ` (pid ${pid})`} runs with the state in ${stateDir}. End it with npm stop, or give this one another folder: PATCHBAY_STATE_DIR`,
+    );
+  }
+  let database: DatabaseSync;
+  try {
+    database = openDatabase(stateDir);
+  } catch (error) {
+    lock[Symbol.dispose]();
+    throw error;
+  }
   const sessions = new SessionStore(database);
   const progress = new ProgressStore(database, log);
   const terminals: TerminalGateway = new TerminalGateway({
@@ -100,8 +117,10 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     port: options.port,
     serverOptions: { maxHeaderSize: 16 * 1024, headersTimeout: 10_000, requestTimeout: 30_000 },
   }) as Server;
+  server.maxConnections = MAX_CONNECTIONS;
   const port = await listening(server, host, options.port).catch((error) => {
     database.close();
+    lock[Symbol.dispose]();
     throw error;
   });
   // Known only now where the port was 0.
@@ -151,6 +170,7 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
       await closed;
       progress.flush();
       database.close();
+      lock[Symbol.dispose]();
     },
   };
 }

@@ -176,6 +176,34 @@ test("changes nothing without a session, without an origin, or for another site"
   expect(await engine.list()).toEqual([]);
 });
 
+test("does nothing for pages of other origins, however they ask, and answers no HEAD", async () => {
+  const status = (method: string, headers: Record<string, string>) =>
+    new Promise((resolve, reject) => {
+      const { host, port } = new URL(server.url);
+      const options = { host: "127.0.0.1", port, path: "/api/exercises", method };
+      const sent = { host, cookie: student.cookie, ...headers };
+      httpRequest({ ...options, headers: sent }, (response) => {
+        response.resume();
+        resolve(response.statusCode);
+      })
+        .on("error", reject)
+        .end();
+    });
+  expect(await status("GET", {})).toBe(200);
+  expect(await status("GET", { "sec-fetch-site": "same-origin" })).toBe(200);
+  // Another port of the same name is the same site.
+  expect(await status("GET", { "sec-fetch-site": "same-site" })).toBe(403);
+  expect(await status("GET", { "sec-fetch-site": "cross-site" })).toBe(403);
+  expect(await status("HEAD", { origin: new URL(server.url).origin })).toBe(405);
+});
+
+test("refuses to serve a state that another server has", async () => {
+  await expect(start(2)).rejects.toThrow(
+    /^Another course server runs with the state in .*\/state\. End it with npm stop, or give/,
+  );
+  expect((await student.ask("GET", "/api/exercises")).status).toBe(200);
+});
+
 test("answers to no other name, as a page that rebinds its name would use", async () => {
   const { port } = new URL(server.url);
   const status = await new Promise((resolve, reject) => {
@@ -466,6 +494,8 @@ test("bounds the rate of requests", async () => {
   const asked = Array.from({ length: 60 }, () => eager.ask("POST", "/api/labs", { lab: "none" }));
   const statuses = (await Promise.all(asked)).map(({ status }) => status);
   expect(statuses).toContain(429);
+  const looks = Array.from({ length: 200 }, () => eager.ask("GET", "/api/exercises"));
+  expect((await Promise.all(looks)).map(({ status }) => status)).toContain(429);
   await sleep(300);
   expect((await eager.ask("POST", "/api/labs", { lab: "none" })).status).toBe(400);
 });

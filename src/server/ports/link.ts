@@ -34,7 +34,7 @@ interface Ticket {
 const OPEN_PATH = "/.patchbay/open/";
 const TICKET_MS = 60_000;
 const TICKETS_KEPT = 20;
-const CONNECTIONS = 64;
+const CONNECTIONS = 32;
 
 /** A path for which the browser asks the link and nobody else. Throws `ApiError` 400 `path-invalid`. */
 export function linkPath(path: string): string {
@@ -114,7 +114,7 @@ export class PortLink implements AsyncDisposable {
       { maxHeaderSize: 16 * 1024, headersTimeout: 10_000, requestTimeout: 600_000 },
       (incoming, outgoing) => void this.#answer(incoming, outgoing),
     );
-    server.maxConnections = CONNECTIONS;
+    server.maxConnections = 2 * CONNECTIONS;
     server.on("upgrade", (incoming, socket, head) => void this.#upgrade(incoming, socket, head));
     return new Promise((resolve, reject) => {
       server.once("error", reject);

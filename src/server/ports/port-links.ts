@@ -38,7 +38,7 @@ export interface OpenRequest {
 }
 
 const LINKS = 200;
-const LINKS_OF_LAB = 10;
+const LINKS_OF_LAB = 8;
 const UNUSED_MS = 2 * 3_600_000;
 /** A port that is free under one address may be taken under another one. */
 const TRIES = 10;

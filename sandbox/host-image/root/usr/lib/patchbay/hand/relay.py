@@ -21,7 +21,7 @@ from processes import enter_net_of
 
 HEADER = struct.Struct("!BII")
 OPEN, OPENED, DATA, END, CLOSE, CREDIT = range(1, 7)
-WINDOW = 256 << 10
+WINDOW = 128 << 10
 CHUNK = 64 << 10
 NOBODY = 65534
 
