@@ -87,9 +87,10 @@ function checkRun(element: LessonElement, lesson: LessonSource, report: Report):
   }
   const topology = topologies[String(lesson.frontMatter["lab"])];
   if (topology === undefined) report(line, "<Run> stands on a page without a lab");
-  else if (host !== undefined && !topology.hosts.some(({ name }) => name === host)) {
-    const names = topology.hosts.map(({ name }) => name);
-    report(line, `<Run>: ${didYouMean("host", String(host), names)}`);
+  else if (host !== undefined) {
+    const names = [...topology.hosts, ...topology.neighbours].map(({ name }) => name);
+    if (!names.includes(String(host)))
+      report(line, `<Run>: ${didYouMean("host", String(host), names)}`);
   }
 }
 

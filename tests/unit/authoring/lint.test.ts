@@ -105,6 +105,19 @@ ${checks}
   `);
 });
 
+test("lets blocks run on a neighbour of the lab's hosts, and on nobody else", () => {
+  const blocks = ["neighbour1", "neighbour2"]
+    .map((host) => `<Run host="${host}" command="ip link" expect="lo" />`)
+    .join("\n\n");
+  write("lessons/en/drivers.mdx", page(blocks, "title: A\ndescription: B.\nlab: drivers"));
+  const aboutHosts = lintContent(root).filter(({ message }) =>
+    message.includes("There is no host"),
+  );
+  expect(aboutHosts.map(({ line, message }) => `${line}: ${message}`)).toEqual([
+    '9: <Run>: There is no host "neighbour2". Did you mean "neighbour1"? There are: host1, neighbour1.',
+  ]);
+});
+
 test("tells where the two languages drifted apart, and what was not translated", () => {
   write(
     "lessons/en/veth.mdx",
