@@ -115,22 +115,32 @@ test("a killed engine leaves labs and what runs in them", async () => {
   expect((await back.host().capture(ping)).exitCode).toBe(0);
 });
 
+/** What works for the managed engine of these tests, and all that descends from it: shims keep containers' processes. */
+function engineProcesses(): number[] {
+  const ours = `${managedEnginePaths.dataRoot}|${managedEnginePaths.runDirectory}/`;
+  const found = execFileSync("pgrep", ["-f", ours], { encoding: "utf8" }).trim().split("\n");
+  const all = execFileSync("ps", ["-e", "-o", "pid=,ppid="], { encoding: "utf8" })
+    .trim()
+    .split("\n");
+  const pairs = all.map((line) => line.trim().split(/\s+/).map(Number));
+  const pids = new Set(found.map(Number).filter((pid) => pid !== process.pid));
+  for (let before = -1; before < pids.size; ) {
+    before = pids.size;
+    for (const [pid = 0, parent = 0] of pairs) if (pids.has(parent)) pids.add(pid);
+  }
+  return [...pids];
+}
+
 test("after a power cut a lab comes back with its files, and its containers by their policy", async () => {
   const lab = await engine.find("life-crash");
   const script = `docker run -d --name always --restart always busybox sleep 600
     docker network create mine; echo written > /root/written; sync`;
   expect((await lab.host().capture(["sh", "-c", script])).exitCode).toBe(0);
   await engine[Symbol.asyncDispose]();
-  // Engine, its containerd, and every process of every container at once.
-  const ours = `${managedEnginePaths.dataRoot}|${managedEnginePaths.runDirectory}/`;
-  const pids = execFileSync("pgrep", ["-f", ours], { encoding: "utf8" }).trim().split("\n");
-  const containers = execFileSync("pgrep", ["-f", "lab-init|patchbay/hand|sleep infinity"], {
-    encoding: "utf8",
-  });
-  for (const pid of [...pids, ...containers.trim().split("\n")]) {
-    if (Number(pid) === process.pid) continue;
+  // Engine, its containerd, and every process of every container at once; those of this engine alone.
+  for (const pid of engineProcesses()) {
     try {
-      process.kill(Number(pid), "SIGKILL");
+      process.kill(pid, "SIGKILL");
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
     }
