@@ -5,6 +5,7 @@ import { ApiError, apiErrorOf } from "./errors.ts";
 import { type AllowedNames, isOwnOrigin } from "./origin.ts";
 import { PROGRESS_FILE_BYTES } from "./progress-file.ts";
 import { RateLimit } from "./rate-limit.ts";
+import { addAnswerRoutes } from "./routes/answers.ts";
 import type { ApiEnvironment, ApiServices } from "./routes/api.ts";
 import { addCheckRoutes } from "./routes/checks.ts";
 import { addLabRoutes } from "./routes/labs.ts";
@@ -119,6 +120,7 @@ export function createApp(options: AppOptions): Hono<ApiEnvironment> {
   addLabRoutes(api, options);
   addTerminalRoutes(api, options);
   addCheckRoutes(api, options);
+  addAnswerRoutes(api, options);
   addProgressRoutes(api, options);
   addPortRoutes(api, options);
   api.all("*", () => {
