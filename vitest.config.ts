@@ -1,9 +1,13 @@
+import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
 
 /** Another name lets two checkouts on one machine test side by side. */
 const engine = process.env["PATCHBAY_TEST_ENGINE"] ?? "test-engine";
 
 const project = (name: string, testTimeout: number) => ({
+  resolve: {
+    alias: { "patchbay/graders": fileURLToPath(new URL("./graders/kit.ts", import.meta.url)) },
+  },
   test: {
     name,
     include: [`tests/${name}/**/*.test.ts`],

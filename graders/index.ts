@@ -1,10 +1,21 @@
 /** What the server and the command line see of the graders. */
 export type { Answer, Check, Exercise, WrongAnswer } from "./core/exercise.ts";
 export type { CheckResult, CheckStatus, ExerciseResult } from "./core/results.ts";
-export { type GradeOptions, gradeExercise } from "./core/runner.ts";
+export { type GradeOptions, gradeExercise, gradeExercises } from "./core/runner.ts";
+export { LabWatch, type WatchListener } from "./core/watch.ts";
 export { exercises } from "./exercises/index.ts";
 
+import { type Plugin, withTopologies } from "../sandbox/index.ts";
 import type { Exercise } from "./core/exercise.ts";
+import { loadExercises } from "./core/plugins.ts";
+import { exercises as courseExercises } from "./exercises/index.ts";
+
+/** The course's exercises and those of plug-ins, whose code runs for that. Throws `PluginError`. */
+export const exercisesWith = (plugins: readonly Plugin[]): Promise<readonly Exercise[]> =>
+  loadExercises(plugins, {
+    exercises: courseExercises,
+    labs: Object.keys(withTopologies(plugins)),
+  });
 
 /** An exercise as `graders list --format json` and the server's API tell it. */
 export interface ExerciseEntry {

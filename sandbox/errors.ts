@@ -14,6 +14,11 @@ export type SandboxErrorCode =
   | "probe-timeout"
   | "probe-failed";
 
+/** A plug-in that is not as it should be; the message says how to mend it. */
+export class PluginError extends Error {
+  override readonly name = "PluginError";
+}
+
 /** An error for an operator or author: a stable code, what happened, and what to do next. */
 export class SandboxError extends Error {
   override readonly name = "SandboxError";

@@ -4,6 +4,7 @@
  */
 import type { Duplex, Readable, Writable } from "node:stream";
 import type { HostFacts, LabFacts } from "./facts/schema.ts";
+import type { Topology } from "./topologies/index.ts";
 
 /** How strongly an engine keeps a lab apart from the machine, best first. */
 export type IsolationRung =
@@ -71,6 +72,13 @@ export interface Lab extends LabSummary {
     readonly host?: string;
     readonly signal?: AbortSignal;
   }): Promise<LabFacts>;
+  /**
+   * What is remembered of the lab's past: when each mark was made, Unix time in milliseconds. Marks lie with the engine,
+   * out of the lab's reach; every process sees the same ones, a stopped lab keeps them, and a reset lab has none.
+   */
+  marks(): Promise<Readonly<Record<string, number>>>;
+  /** Makes a mark, 1 to 180 bytes; one that is there stays as it is. At most 256 in a lab: `probe-failed`. */
+  mark(name: string): Promise<void>;
 }
 
 /** A command line that a PTY spawns to get a shell on a lab host. */
@@ -283,8 +291,15 @@ export interface DnsResult extends Arrival {
 export type FileResult = { readonly text: string } | { readonly problem: string };
 
 /**
- * The hand that probes, as many probes side by side as are asked for: runs its own binaries from its own root filesystem, enters only network
- * namespaces of the lab, and answers within its time limit or throws `SandboxError` `probe-timeout`.
+ * What has changed on a lab host: links, addresses, routes (`network`), the packet filter's rules (`filter`), what the
+ * engine told (`engine`), mounts, files under /root and names of namespaces (`files`), who listens (`sockets`).
+ * A reason to look, never a fact.
+ */
+export type LabChange = "network" | "filter" | "engine" | "mounts" | "files" | "sockets";
+
+/**
+ * The hand that probes, as many probes side by side as are asked for: runs its own binaries from its own root
+ * filesystem, enters only network namespaces of the lab, and answers within its time limit or throws `SandboxError` `probe-timeout`.
  */
 export interface TrustedHand {
   ping(probe: PingProbe, options?: { readonly signal?: AbortSignal }): Promise<PingResult>;
@@ -304,10 +319,18 @@ export interface TrustedHand {
     path: string,
     options?: { readonly pid?: number; readonly maxBytes?: number; readonly signal?: AbortSignal },
   ): Promise<FileResult>;
+  /**
+   * Tells, until `signal` aborts, that something has changed on the lab host; the first time, with an empty list, that
+   * it listens. What comes within 50 ms is told at once. Costs next to nothing while nothing changes. Throws
+   * `SandboxError`: `lab-broken` where the host ends, `probe-failed` where the connection does.
+   */
+  changes(options: { readonly signal: AbortSignal }): AsyncIterable<readonly LabChange[]>;
 }
 
 /** Opens an engine, and everything below. `await using` closes its connections; labs stay. */
 export interface SandboxEngine extends AsyncDisposable {
+  /** The labs that `up` knows, by name: the course's and those of plug-ins. */
+  readonly topologies: Readonly<Record<string, Topology>>;
   describe(): Promise<EngineDescription>;
   /** Builds what the first lab would otherwise wait for. */
   prepare(onProgress?: ProgressListener): Promise<void>;
@@ -342,7 +365,7 @@ export interface Room {
 }
 
 export type { SandboxErrorCode } from "./errors.ts";
-export { SandboxError } from "./errors.ts";
+export { PluginError, SandboxError } from "./errors.ts";
 export type {
   ContainerFacts,
   FilterRule,
@@ -353,4 +376,5 @@ export type {
   NamespaceFacts,
   NetworkFacts,
 } from "./facts/schema.ts";
+export { type Plugin, readPlugins, withTopologies } from "./plugins.ts";
 export { type Topology, topologies } from "./topologies/index.ts";

@@ -43,6 +43,18 @@ export interface Check<Value = unknown> {
   readonly id: string;
   /** What holds when it passes, as a sentence without a full stop. */
   readonly title: string;
+  /**
+   * `level`: it passes while something holds. `edge`: once it has passed in a lab it stays passed until the lab is
+   * reset, for every process that looks; see `Lab.marks`.
+   */
+  readonly kind: "level" | "edge";
+  /** What it does to the student's containers, after “it”: `restarts the blocked client`. Such a check runs only where somebody asked for it, never by itself while a lab is watched. */
+  readonly disruption?: string;
+  /**
+   * It starts containers, which take addresses for a moment. While a lab is watched, such a check waits until nothing has
+   * changed for a while, and runs once for each state of the lab: nobody's own containers get other addresses by it.
+   */
+  readonly startsContainers: boolean;
   /** Checks that must have passed before this one means anything. */
   readonly needs: readonly Check[];
   /** Default 20 000. */
@@ -56,11 +68,7 @@ export type ValuesOf<N extends Needs> = {
   readonly [Name in keyof N]: N[Name] extends Check<infer Value> ? Value : never;
 };
 
-/**
- * Defines a check. `needs` names other checks; `run` gets their values under the same names, and is
- * not called where one of them did not pass.
- */
-export function check<Value = undefined, N extends Needs = Record<never, never>>(definition: {
+interface Definition<Value, N extends Needs> {
   readonly id: string;
   readonly title: string;
   readonly needs?: N;
@@ -68,13 +76,42 @@ export function check<Value = undefined, N extends Needs = Record<never, never>>
   run(
     context: CheckContext & ValuesOf<N>,
   ): Passed<Value> | Failed | Promise<Passed<Value> | Failed>;
-}): Check<Value> {
+}
+
+type Disturbance = Partial<Pick<Check, "disruption" | "startsContainers">>;
+
+/**
+ * Defines a check of something that holds now. `needs` names other checks; `run` gets their values under the same
+ * names, and is not called where one of them did not pass.
+ */
+export const check = <Value = undefined, N extends Needs = Record<never, never>>(
+  definition: Definition<Value, N> & Disturbance,
+): Check<Value> => defined("level", definition);
+
+/**
+ * Defines a check of something that passes by, such as an interface that was down for a while: once it has passed it
+ * stays passed, whatever its `needs` say later, until the lab is reset. It sees what happens while the lab is watched
+ * (`graders watch`, or the page), and what holds at the moment of a plain `graders check`. It hands no value on, since
+ * what it saw is over.
+ */
+export const edge = <N extends Needs = Record<never, never>>(
+  definition: Definition<undefined, N>,
+): Check<undefined> => defined("edge", definition);
+
+function defined<Value, N extends Needs>(
+  kind: Check["kind"],
+  definition: Definition<Value, N> & Disturbance,
+): Check<Value> {
   const { id, title, needs = {}, timeoutMs = 20_000 } = definition;
+  const { disruption, startsContainers = false } = definition;
   const names = Object.keys(needs);
   return {
     id,
     title,
+    kind,
     timeoutMs,
+    ...(disruption === undefined ? {} : { disruption }),
+    startsContainers,
     needs: Object.values(needs),
     async run(context, values) {
       const byName = Object.fromEntries(names.map((name, index) => [name, values[index]]));

@@ -14,14 +14,14 @@ export type CheckResult =
       readonly actual: string;
       readonly hint?: string;
     })
-  /** Not run: `because` names the check that it builds on. */
+  /** Not run: `because` names the check that it builds on, or says what else kept it from running. */
   | (CheckBase & { readonly status: "skipped"; readonly because: string })
   /** No verdict: the grader or the lab broke. */
   | (CheckBase & { readonly status: "errored"; readonly error: string });
 
 export interface ExerciseResult {
   readonly exercise: string;
-  /** `errored` where any check was; else `failed` where any did. */
+  /** `errored` where any check was; else `failed` where any did; else `skipped` where any was: nothing less than all passed is a pass. */
   readonly status: CheckStatus;
   readonly durationMs: number;
   readonly checks: readonly CheckResult[];
@@ -31,5 +31,5 @@ export interface ExerciseResult {
 export function overall(statuses: readonly CheckStatus[]): CheckStatus {
   if (statuses.includes("errored")) return "errored";
   if (statuses.includes("failed")) return "failed";
-  return statuses.includes("passed") ? "passed" : "skipped";
+  return statuses.includes("skipped") ? "skipped" : "passed";
 }

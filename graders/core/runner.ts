@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { abortable } from "../../sandbox/abortable.ts";
 import { type Lab, SandboxError } from "../../sandbox/index.ts";
 import { collectFacts } from "../facts/collect.ts";
@@ -8,7 +9,14 @@ import { type CheckResult, type ExerciseResult, overall } from "./results.ts";
 export interface GradeOptions {
   readonly signal?: AbortSignal;
   /** Told as each check ends, in the order in which they end. */
-  readonly onCheck?: (result: CheckResult) => void;
+  readonly onCheck?: (result: CheckResult, exercise: Exercise) => void;
+  /** Of the lab, where somebody has just collected them. Default: collected when the first check asks. */
+  readonly facts?: LabModel;
+  /**
+   * Nobody asked for this run, so checks with a `disruption` are held back; those that start containers as well, unless
+   * the lab is `quiet`.
+   */
+  readonly watching?: "busy" | "quiet";
 }
 
 interface Settled {
@@ -38,86 +46,246 @@ function described(check: Check, outcome: Passed<unknown> | Failed): CheckResult
   return actual === undefined ? { id, title, status } : { id, title, status, actual };
 }
 
-async function lackingFeatures(
-  { requires }: Exercise,
-  lab: Lab,
-  signal: AbortSignal,
-): Promise<readonly string[]> {
-  if (requires.length === 0) return [];
-  const features = await lab.host().hand().features({ signal });
-  return requires.filter((feature) => !features.includes(feature));
-}
+/** For a check that was called off, to put away what it has started. */
+const CLEANUP_MS = 3000;
 
-/**
- * Runs the checks of an exercise on a lab, side by side as far as their needs allow. Changes nothing
- * in the lab that outlasts the run. Rejects only where `signal` aborts.
- */
-export async function gradeExercise(
-  exercise: Exercise,
-  lab: Lab,
-  { signal = new AbortController().signal, onCheck = () => undefined }: GradeOptions = {},
-): Promise<ExerciseResult> {
-  signal.throwIfAborted();
-  const startMs = performance.now();
-  let collected: Promise<LabModel> | undefined;
-  const facts = () => {
-    collected ??= collectFacts(lab, signal);
-    return collected;
-  };
-  const running = new Map<Check, Promise<Settled>>();
+/** Why a check did not run that will run by itself. */
+export const WAITS = "it starts containers, so it waits until nothing changes for a while";
 
-  async function settle(check: Check): Promise<Settled> {
-    const { id, title } = check;
-    const needed = await Promise.all(check.needs.map(start));
-    const missing = needed.find(({ result }) => result.status !== "passed");
-    if (missing !== undefined) {
-      return { result: { id, title, status: "skipped", because: because(missing.result) } };
-    }
-    const overdue = AbortSignal.timeout(check.timeoutMs);
-    const context: CheckContext = { lab, facts, signal: AbortSignal.any([signal, overdue]) };
-    try {
-      const values = needed.map(({ value }) => value);
-      // Started in a then, so that a throw on its first line is an error like any other.
-      const run = Promise.resolve().then(() => check.run(context, values));
-      const outcome = await abortable(run, context.signal);
-      const value = outcome.status === "passed" ? outcome.value : undefined;
-      return { result: described(check, outcome), value };
-    } catch (error) {
-      signal.throwIfAborted();
-      const why = overdue.aborted ? `no result within ${check.timeoutMs / 1000} s` : words(error);
-      return { result: { id, title, status: "errored", error: why } };
-    }
+/** Under which name a lab remembers that an edge was observed. */
+const markOf = (exercise: Exercise, { id }: Check): string => `${exercise.id}#${id}`;
+
+/** What the checks of one run share: each thing is collected when the first check asks for it. */
+class Shared {
+  readonly lab: Lab;
+  readonly signal: AbortSignal;
+  readonly watching: GradeOptions["watching"];
+  #facts: Promise<LabModel> | undefined;
+  #features: Promise<readonly string[]> | undefined;
+  #marks: Promise<Readonly<Record<string, number>>> | undefined;
+
+  constructor(lab: Lab, { signal, facts, watching }: GradeOptions & { signal: AbortSignal }) {
+    this.lab = lab;
+    this.signal = signal;
+    this.watching = watching;
+    this.#facts = facts && Promise.resolve(facts);
   }
 
-  function start(check: Check): Promise<Settled> {
-    let settled = running.get(check);
+  facts(): Promise<LabModel> {
+    this.#facts ??= collectFacts(this.lab, this.signal);
+    return this.#facts;
+  }
+
+  /** The lab may be another one by now. */
+  forgetFacts(): void {
+    this.#facts = undefined;
+  }
+
+  features(): Promise<readonly string[]> {
+    this.#features ??= this.lab.host().hand().features({ signal: this.signal });
+    return this.#features;
+  }
+
+  marks(): Promise<Readonly<Record<string, number>>> {
+    this.#marks ??= this.lab.marks();
+    return this.#marks;
+  }
+}
+
+/** One exercise on one lab: each check runs once, after those that it needs. */
+class ExerciseRun {
+  readonly #exercise: Exercise;
+  readonly #shared: Shared;
+  readonly #onCheck: (result: CheckResult) => void;
+  readonly #settled = new Map<Check, Promise<Settled>>();
+  #durationMs = 0;
+
+  constructor(exercise: Exercise, shared: Shared, onCheck: GradeOptions["onCheck"]) {
+    this.#exercise = exercise;
+    this.#shared = shared;
+    this.#onCheck = (result) => onCheck?.(result, exercise);
+  }
+
+  /** Runs checks side by side as far as their needs allow, with all that they need. */
+  async run(checks: readonly Check[]): Promise<void> {
+    const startMs = performance.now();
+    await Promise.all(checks.map((check) => this.#start(check)));
+    this.#durationMs += performance.now() - startMs;
+  }
+
+  async result(): Promise<ExerciseResult> {
+    const settled = await Promise.all(this.#exercise.checks.map((check) => this.#start(check)));
+    const checks = settled.map(({ result }) => result);
+    return {
+      exercise: this.#exercise.id,
+      status: overall(checks.map(({ status }) => status)),
+      durationMs: Math.round(this.#durationMs),
+      checks,
+    };
+  }
+
+  async passed(check: Check): Promise<boolean> {
+    return (await this.#start(check)).result.status === "passed";
+  }
+
+  #start(check: Check): Promise<Settled> {
+    let settled = this.#settled.get(check);
     if (settled === undefined) {
-      settled = settle(check).then((done) => {
-        onCheck(done.result);
+      settled = this.#settle(check).then((done) => {
+        this.#onCheck(done.result);
         return done;
       });
-      running.set(check, settled);
+      this.#settled.set(check, settled);
     }
     return settled;
   }
 
-  const lacking = await lackingFeatures(exercise, lab, signal);
-  if (lacking.length > 0) {
-    const why = `the kernel of this machine has no ${lacking.join(", no ")}`;
-    const checks = exercise.checks.map(({ id, title }): CheckResult => {
-      const skipped = { id, title, status: "skipped", because: why } as const;
-      onCheck(skipped);
-      return skipped;
+  async #settle(check: Check): Promise<Settled> {
+    const { id, title, disruption } = check;
+    const { signal, watching } = this.#shared;
+    const skipped = (why: string): Settled => ({
+      result: { id, title, status: "skipped", because: why },
     });
-    const durationMs = Math.round(performance.now() - startMs);
-    return { exercise: exercise.id, status: "skipped", durationMs, checks };
+    try {
+      const lacking = await this.#lackingFeatures();
+      if (lacking.length > 0) {
+        return skipped(`the kernel of this machine has no ${lacking.join(", no ")}`);
+      }
+      const seenAtMs = await this.#seenAt(check);
+      if (seenAtMs !== undefined) {
+        const actual = `seen on ${new Date(seenAtMs).toISOString()}`;
+        return { result: { id, title, status: "passed", actual } };
+      }
+      const needed = await Promise.all(check.needs.map((need) => this.#start(need)));
+      const missing = needed.find(({ result }) => result.status !== "passed");
+      if (missing !== undefined) return skipped(because(missing.result));
+      if (watching && disruption !== undefined) {
+        return skipped(`it ${disruption}, so it runs only when you ask for a check`);
+      }
+      if (watching === "busy" && check.startsContainers) return skipped(WAITS);
+      return await this.#judge(
+        check,
+        needed.map(({ value }) => value),
+      );
+    } catch (error) {
+      signal.throwIfAborted();
+      return { result: { id, title, status: "errored", error: words(error) } };
+    }
   }
 
-  const checks = (await Promise.all(exercise.checks.map(start))).map(({ result }) => result);
-  return {
-    exercise: exercise.id,
-    status: overall(checks.map(({ status }) => status)),
-    durationMs: Math.round(performance.now() - startMs),
-    checks,
+  async #judge(check: Check, values: readonly unknown[]): Promise<Settled> {
+    const { lab, signal } = this.#shared;
+    const overdue = AbortSignal.timeout(check.timeoutMs);
+    const context: CheckContext = {
+      lab,
+      facts: () => this.#shared.facts(),
+      signal: AbortSignal.any([signal, overdue]),
+    };
+    // Started in a then, so that a throw on its first line is an error like any other.
+    const run = Promise.resolve().then(() => check.run(context, values));
+    try {
+      const outcome = await abortable(run, context.signal);
+      const result = described(check, outcome);
+      if (outcome.status === "failed") return { result };
+      if (check.kind === "edge") await lab.mark(markOf(this.#exercise, check));
+      return { result, value: outcome.value };
+    } catch (error) {
+      // Who calls off the run waits until what a check has started is away again.
+      if (signal.aborted)
+        await Promise.race([
+          run.catch(() => undefined),
+          sleep(CLEANUP_MS, undefined, { ref: false }),
+        ]);
+      if (signal.aborted || !overdue.aborted) throw error;
+      const why = `no result within ${check.timeoutMs / 1000} s`;
+      return { result: { id: check.id, title: check.title, status: "errored", error: why } };
+    }
+  }
+
+  async #lackingFeatures(): Promise<readonly string[]> {
+    const { requires } = this.#exercise;
+    if (requires.length === 0) return [];
+    const features = await this.#shared.features();
+    return requires.filter((feature) => !features.includes(feature));
+  }
+
+  /** When an edge was observed in this lab, Unix time in milliseconds. */
+  async #seenAt(check: Check): Promise<number | undefined> {
+    if (check.kind === "level") return undefined;
+    return (await this.#shared.marks())[markOf(this.#exercise, check)];
+  }
+}
+
+/** The checks that leave another lab behind than they found, and those that build on them. */
+function disrupting({ checks }: Exercise): ReadonlySet<Check> {
+  const found = new Set<Check>();
+  const disrupts = (check: Check): boolean => {
+    const does = check.disruption !== undefined || check.needs.some(disrupts);
+    if (does) found.add(check);
+    return does;
   };
+  for (const each of checks) disrupts(each);
+  return found;
+}
+
+/**
+ * Runs the checks of exercises on a lab, all of them side by side as far as their needs allow, on one collection of
+ * facts; then, one exercise after the other, those that disturb the lab. Changes nothing in the lab that outlasts the
+ * run, but for what a check's `disruption` says. Rejects only where `signal` aborts.
+ */
+export async function gradeExercises(
+  exercises: readonly Exercise[],
+  lab: Lab,
+  options: GradeOptions = {},
+): Promise<readonly ExerciseResult[]> {
+  const { signal = new AbortController().signal, onCheck } = options;
+  signal.throwIfAborted();
+  const shared = new Shared(lab, { ...options, signal });
+  const runs = exercises.map((exercise) => ({
+    run: new ExerciseRun(exercise, shared, onCheck),
+    calm: exercise.checks.filter((check) => !disrupting(exercise).has(check)),
+    rest: exercise.checks.filter((check) => disrupting(exercise).has(check)),
+  }));
+  await Promise.all(runs.map(({ run, calm }) => run.run(calm)));
+  for (const { run, rest } of runs) {
+    if (rest.length === 0) continue;
+    await run.run(rest);
+    shared.forgetFacts();
+  }
+  return Promise.all(runs.map(({ run }) => run.result()));
+}
+
+/**
+ * Runs the checks of what passes by that were not passed in this lab so far, with what they need. Resolves with whether
+ * one of them passes now.
+ */
+export async function observeEdges(
+  exercises: readonly Exercise[],
+  lab: Lab,
+  options: { readonly facts: LabModel; readonly signal: AbortSignal },
+): Promise<boolean> {
+  const marks = await lab.marks();
+  const shared = new Shared(lab, { ...options, watching: "busy" });
+  const seen = await Promise.all(
+    exercises.map(async (exercise) => {
+      const edges = exercise.checks.filter(
+        (check) => check.kind === "edge" && marks[markOf(exercise, check)] === undefined,
+      );
+      const run = new ExerciseRun(exercise, shared, undefined);
+      await run.run(edges);
+      return Promise.all(edges.map((edge) => run.passed(edge)));
+    }),
+  );
+  return seen.flat().includes(true);
+}
+
+/** `gradeExercises` for one. */
+export async function gradeExercise(
+  exercise: Exercise,
+  lab: Lab,
+  options: GradeOptions = {},
+): Promise<ExerciseResult> {
+  const [result] = await gradeExercises([exercise], lab, options);
+  if (result === undefined) throw new Error(`No result of ${exercise.id}.`);
+  return result;
 }

@@ -3,8 +3,16 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { didYouMean } from "../did-you-mean.ts";
-import { type Lab, type SandboxEngine, SandboxError } from "../index.ts";
+import {
+  type Lab,
+  type Plugin,
+  PluginError,
+  readPlugins,
+  type SandboxEngine,
+  SandboxError,
+} from "../index.ts";
 import { openSandbox } from "../open.ts";
+import { pluginNames } from "../plugins.ts";
 import { colorsFor } from "./colors.ts";
 import { progressLines } from "./progress.ts";
 
@@ -48,10 +56,17 @@ export function chosenEngine(option: string | undefined): string | undefined {
   }
 }
 
+/** Those that `--plugin` names, and those of PATCHBAY_PLUGINS. Throws `PluginError`. */
+export const chosenPlugins = (options: readonly string[] = []): readonly Plugin[] =>
+  readPlugins([...options, ...pluginNames(process.env["PATCHBAY_PLUGINS"])]);
+
 /** Opens the engine and has it ready for labs, with progress on stderr. */
 export async function openEngine(
   option: string | undefined,
-  egress = process.env["PATCHBAY_EGRESS"] ?? "none",
+  {
+    egress = process.env["PATCHBAY_EGRESS"] ?? "none",
+    plugins = chosenPlugins(),
+  }: { readonly egress?: string | undefined; readonly plugins?: readonly Plugin[] } = {},
 ): Promise<SandboxEngine> {
   if (egress !== "none" && egress !== "nat") {
     throw new UsageError(`Labs' egress is "none" or "nat", not "${egress}".`);
@@ -61,6 +76,7 @@ export async function openEngine(
     const engine = await openSandbox({
       engine: chosenEngine(option),
       egress,
+      plugins,
       onProgress: progress.step,
     });
     await engine.prepare(progress.step);
@@ -128,6 +144,9 @@ export async function runCommandLine(
       code = exitCodes.interrupted;
     } else if (error instanceof UsageError || isParseError(error)) {
       say(`${red("error")} ${(error as Error).message}\n\n${usage.trim()}`);
+      code = exitCodes.usage;
+    } else if (error instanceof PluginError) {
+      say(`${red("error")} ${error.message}`);
       code = exitCodes.usage;
     } else if (error instanceof SandboxError) {
       say(`${red("error")} ${error.message}`);

@@ -4,6 +4,7 @@ import { parseArgs } from "node:util";
 import type { LabSummary } from "../index.ts";
 import {
   chooseLab,
+  chosenPlugins,
   exitCodes,
   openEngine,
   runCommandLine,
@@ -26,6 +27,7 @@ Usage: patchbay <command> [options]
   lab down <id> | --all                      end a lab, with everything in it
 
   --engine managed|unix:///…|tcp://…         the engine that labs run on (also PATCHBAY_ENGINE)
+  --plugin DIR                               a folder with labs of its own, for lab up (also PATCHBAY_PLUGINS)
 `;
 
 const engineOption = { engine: { type: "string" } } as const;
@@ -56,11 +58,16 @@ function optional(positionals: readonly string[]): string | undefined {
 }
 
 async function up(args: string[], signal: AbortSignal): Promise<number> {
-  const options = { ...engineOption, ...formatOption, name: { type: "string" } } as const;
+  const options = {
+    ...engineOption,
+    ...formatOption,
+    name: { type: "string" },
+    plugin: { type: "string", multiple: true },
+  } as const;
   const { values, positionals } = parseArgs({ args, options, allowPositionals: true });
   const json = jsonWanted(values.format);
   const topology = one(positionals, "which lab, for example: patchbay lab up iptables");
-  await using engine = await openEngine(values.engine);
+  await using engine = await openEngine(values.engine, { plugins: chosenPlugins(values.plugin) });
   const progress = progressLines();
   const name = values.name === undefined ? {} : { name: values.name };
   const lab = await engine

@@ -2,12 +2,15 @@ import { createHash } from "node:crypto";
 import type Dockerode from "dockerode";
 import type { Egress } from "../index.ts";
 import type { Machine, Topology } from "../topologies/index.ts";
+import { topologySchema } from "../topologies/schema.ts";
 
 /** What never changes of a lab's container. Its name says whose it is, since an engine can rename. */
 export const labels = {
   /** Of one lab and all that belongs to it: wires, disks. */
   key: "patchbay.key",
   shape: "patchbay.shape",
+  /** As JSON: a process that does not know the topology keeps such a lab running all the same. */
+  topology: "patchbay.topology",
   machine: "patchbay.machine",
   /** Position among the lab's machines, hosts first. */
   number: "patchbay.number",
@@ -38,6 +41,16 @@ export function holderOf(container: Dockerode.ContainerInfo): Holder {
 
 export const kindOf = (container: Dockerode.ContainerInfo): "host" | "neighbour" =>
   container.Labels[labels.kind] === "neighbour" ? "neighbour" : "host";
+
+/** The topology by which a lab was made, whatever its name is by now; `undefined` where it can't be read. */
+export function madeFrom(container: Dockerode.ContainerInfo): Topology | undefined {
+  try {
+    return topologySchema.safeParse(JSON.parse(container.Labels[labels.topology] ?? "")).data;
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    return undefined;
+  }
+}
 
 /** Equal for topologies whose labs differ in nothing but the name. */
 export function shapeOf(

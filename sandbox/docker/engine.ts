@@ -13,7 +13,7 @@ import type {
   Room,
   SandboxEngine,
 } from "../index.ts";
-import { type Machine, type Topology, topologies } from "../topologies/index.ts";
+import type { Machine, Topology } from "../topologies/index.ts";
 import { engineClient } from "./address.ts";
 import { dockerCommand } from "./command.ts";
 import { containerName, type Holder, labels, shapeOf } from "./containers.ts";
@@ -79,6 +79,7 @@ export class DockerEngine implements SandboxEngine {
   readonly #docker: Dockerode;
   readonly #address: string;
   readonly #name: string;
+  readonly topologies: Readonly<Record<string, Topology>>;
   readonly #egress: Egress;
   readonly #context: HostContext;
   readonly #closing = new AbortController();
@@ -88,9 +89,18 @@ export class DockerEngine implements SandboxEngine {
   #session: Promise<{ readonly hand: HandSession; readonly steward: string }> | undefined;
 
   /** `address` as `DOCKER_HOST` takes it; `name` is what an operator calls this engine. */
-  constructor(address: string, name: string, egress: Egress = "none") {
+  constructor(
+    address: string,
+    name: string,
+    options: {
+      /** Default `none`. */
+      readonly egress?: Egress | undefined;
+      readonly topologies: Readonly<Record<string, Topology>>;
+    },
+  ) {
     this.#address = address;
-    this.#egress = egress;
+    this.#egress = options.egress ?? "none";
+    this.topologies = options.topologies;
     this.#name = name;
     this.#docker = engineClient(address);
     this.#context = {
@@ -122,11 +132,11 @@ export class DockerEngine implements SandboxEngine {
   }
 
   async up(request: LabRequest): Promise<Lab> {
-    const topology = topologies[request.topology];
+    const topology = this.topologies[request.topology];
     if (topology === undefined) {
       throw new SandboxError(
         "topology-not-found",
-        didYouMean("lab", request.topology, Object.keys(topologies)),
+        didYouMean("lab", request.topology, Object.keys(this.topologies)),
       );
     }
     const id = request.name ?? `${topology.name}-${randomBytes(3).toString("hex")}`;
@@ -171,7 +181,7 @@ export class DockerEngine implements SandboxEngine {
   async start(id: string): Promise<Lab> {
     const lab = await this.#find(id);
     if (lab.state === "running") return lab;
-    const topology = this.#topologyOf(lab);
+    const topology = lab.topology ?? this.#topologyOf(lab);
     await Promise.all(
       lab.containers
         .filter((container) => container.State !== "running")
@@ -208,7 +218,7 @@ export class DockerEngine implements SandboxEngine {
   }
 
   async keepWarm(topologyName: string, count: number): Promise<void> {
-    const topology = topologies[topologyName];
+    const topology = this.topologies[topologyName];
     if (topology === undefined) {
       throw new SandboxError("topology-not-found", `There is no lab "${topologyName}".`);
     }
@@ -233,7 +243,7 @@ export class DockerEngine implements SandboxEngine {
     const labs = await this.#all();
     const image = await this.#hostImage();
     const current = new Set(
-      Object.values(topologies).map((topology) => shapeOf(topology, image, this.#egress)),
+      Object.values(this.topologies).map((topology) => shapeOf(topology, image, this.#egress)),
     );
     const claimed = new Set(await this.#claims(minimumAgeMs));
     const old = (createdAtMs: number) => Date.now() - createdAtMs > minimumAgeMs;
@@ -299,7 +309,7 @@ export class DockerEngine implements SandboxEngine {
       await hand.ask("machine", 0);
       // The wires of labs that run were held by the last sidecar.
       for (const lab of await this.#all({ ...this.#context, hand: async () => hand })) {
-        const topology = this.#known(lab);
+        const topology = lab.topology ?? this.topologies[lab.lab];
         if (topology === undefined || lab.state === "stopped") continue;
         for (const machine of lab.machines) {
           // A lab that is breaking down is told by `list`; it must not keep the others from their wires.
@@ -341,17 +351,10 @@ export class DockerEngine implements SandboxEngine {
     return (await this.#all()).filter(({ holder }) => holder.state === "lab");
   }
 
-  /** The topology by which a lab was made; of a lab that has no name yet, one that is the same but for that. */
-  #known(lab: DockerLab): Topology | undefined {
-    if (lab.topology !== undefined) return lab.topology;
-    const names = lab.machines.map(({ name }) => name).join();
-    return Object.values(topologies).find(
-      ({ hosts, neighbours }) => [...hosts, ...neighbours].map(({ name }) => name).join() === names,
-    );
-  }
-
+  /** The topology of a lab as it is made today; as it was made, where this process knows none of that name. */
   #topologyOf(lab: DockerLab): Topology {
-    if (lab.topology !== undefined) return lab.topology;
+    const topology = this.topologies[lab.lab] ?? lab.topology;
+    if (topology !== undefined) return topology;
     const why = `Lab "${lab.id}" is of an unknown kind, "${lab.lab}".`;
     throw new SandboxError("topology-not-found", `${why} End it: patchbay lab down ${lab.id}`);
   }
@@ -448,6 +451,7 @@ export class DockerEngine implements SandboxEngine {
         Labels: {
           [labels.key]: key,
           [labels.shape]: shapeOf(topology, image, this.#egress),
+          [labels.topology]: JSON.stringify(topology),
           [labels.machine]: machine.name,
           [labels.number]: String(number),
           [labels.kind]: kind,

@@ -15,6 +15,7 @@ import type {
   HttpResult,
   InnerEngine,
   InnerEngineRequest,
+  LabChange,
   LabHost,
   NamespaceRef,
   PingResult,
@@ -298,6 +299,7 @@ export class DockerLabHost implements LabHost {
       features: ({ signal } = {}) => this.#ask<string[]>("features", {}, 5000, signal),
       readFile: (path, { pid, maxBytes = 64 << 10, signal } = {}) =>
         this.#ask<FileResult>("read", { path, pid, maxBytes }, 5000, signal),
+      changes: ({ signal }) => this.#changes(signal),
     };
   }
 
@@ -307,6 +309,13 @@ export class DockerLabHost implements LabHost {
       this.name,
       await this.#ask<ToldHost>("facts", request, FACTS_TIMEOUT_MS, signal),
     );
+  }
+
+  async *#changes(signal: AbortSignal): AsyncGenerator<readonly LabChange[]> {
+    const [init, hand] = await Promise.all([this.#outerInit(), this.#context.hand()]);
+    for await (const event of hand.stream("changes", init, {}, signal)) {
+      yield (event as { readonly changed: readonly LabChange[] }).changed;
+    }
   }
 
   /** `waitMs` is what the probe itself may wait for; what comes on top is for a busy machine. */

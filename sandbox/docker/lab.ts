@@ -3,7 +3,7 @@ import { SandboxError } from "../errors.ts";
 import { FACTS_VERSION } from "../facts/schema.ts";
 import type { Lab, LabFacts, LabState } from "../index.ts";
 import { type Topology, topologies } from "../topologies/index.ts";
-import { type Holder, holderOf, kindOf, labels } from "./containers.ts";
+import { type Holder, holderOf, kindOf, labels, madeFrom } from "./containers.ts";
 import { DockerLabHost, type HostContext } from "./lab-host.ts";
 
 function stateOf(containers: readonly Dockerode.ContainerInfo[]): LabState {
@@ -26,24 +26,29 @@ export class DockerLab implements Lab {
   /** Hosts, then neighbours, each in the order of the topology. */
   readonly machines: readonly DockerLabHost[];
   readonly containers: readonly Dockerode.ContainerInfo[];
+  /** By which it was made; of a lab that an older version of Patchbay made, the course's of that name. */
+  readonly topology: Topology | undefined;
+  readonly #context: HostContext;
 
   constructor(containers: readonly Dockerode.ContainerInfo[], context: HostContext) {
     const number = (container: Dockerode.ContainerInfo) => Number(container.Labels[labels.number]);
     this.containers = containers.toSorted((a, b) => number(a) - number(b));
     const [first] = this.containers;
     if (first === undefined) throw new Error("A lab has at least one container.");
+    this.#context = context;
     this.holder = holderOf(first);
     this.key = first.Labels[labels.key] ?? "";
     this.shape = first.Labels[labels.shape] ?? "";
     this.id = this.holder.state === "lab" ? this.holder.id : this.key;
     this.lab = this.holder.state === "lab" ? this.holder.topology : "";
+    this.topology = madeFrom(first) ?? topologies[this.lab];
     this.state = stateOf(containers);
     if (this.state === "broken") {
       const down = this.containers.filter((container) => container.State !== "running");
       this.problem = `${down.map((host) => host.Labels[labels.machine]).join(", ")} stopped.`;
     }
     this.createdAtMs = Math.min(...containers.map((container) => container.Created * 1000));
-    const { hosts = [], neighbours = [] } = topologies[this.lab] ?? {};
+    const { hosts = [], neighbours = [] } = this.topology ?? {};
     const addressOf = (name: string | undefined) =>
       [...hosts, ...neighbours].find((machine) => machine.name === name)?.interfaces[0]?.address;
     this.machines = this.containers.map(
@@ -68,11 +73,6 @@ export class DockerLab implements Lab {
   /** The Docker hosts. */
   get members(): readonly DockerLabHost[] {
     return this.machines.filter(({ kind }) => kind === "host");
-  }
-
-  /** `undefined` where another version of Patchbay made the lab. */
-  get topology(): Topology | undefined {
-    return topologies[this.lab];
   }
 
   async facts(
@@ -101,5 +101,15 @@ export class DockerLab implements Lab {
       "host-not-found",
       `Lab "${this.id}" has no host "${name}". Hosts: ${names}.`,
     );
+  }
+
+  async marks(): Promise<Readonly<Record<string, number>>> {
+    const hand = await this.#context.hand();
+    return (await hand.ask("marks", 0, { key: this.key })) as Record<string, number>;
+  }
+
+  async mark(name: string): Promise<void> {
+    const hand = await this.#context.hand();
+    await hand.ask("mark", 0, { key: this.key, name });
   }
 }

@@ -60,6 +60,8 @@ export async function ensureSteward(
 
 interface Answer {
   readonly id: number;
+  /** Of a stream, which goes on. */
+  readonly event?: unknown;
   readonly ok?: unknown;
   readonly error?: { readonly code: SandboxErrorCode; readonly message: string };
 }
@@ -88,6 +90,8 @@ export class HandSession implements AsyncDisposable {
     // A write to a session that has just ended: `close` tells all who wait.
     this.#process.stdin.on("error", () => undefined);
     createInterface({ input: this.#process.stdout }).on("line", (line) => {
+      // Where the sidecar has just stopped, the docker command says so here; `close` tells all who wait.
+      if (!line.startsWith("{")) return;
       const answer = JSON.parse(line) as Answer;
       this.#waiting.get(answer.id)?.(answer);
     });
@@ -115,7 +119,7 @@ export class HandSession implements AsyncDisposable {
     this.#lastId += 1;
     const id = this.#lastId;
     const answered = new Promise<Answer | Error>((resolve) => this.#waiting.set(id, resolve));
-    this.#process.stdin.write(`${JSON.stringify({ ...request, id, op, init, timeoutMs })}\n`);
+    this.#send({ ...request, id, op, init, timeoutMs });
     // The hand keeps the time limit itself; this one is for a machine too busy, or a link that died.
     const overdue = setTimeout(() => {
       const message = `no answer from the trusted sidecar within ${timeoutMs + ANSWER_GRACE_MS} ms`;
@@ -127,6 +131,50 @@ export class HandSession implements AsyncDisposable {
     if (answer instanceof Error) throw answer;
     if (answer.error) throw new SandboxError(answer.error.code, answer.error.message);
     return answer.ok;
+  }
+
+  /** Events of a stream of the hand's, until `signal` aborts. Throws `SandboxError` where the stream ends before. */
+  async *stream(
+    op: string,
+    init: number,
+    request: object,
+    signal: AbortSignal,
+  ): AsyncGenerator<unknown> {
+    if (this.#closed) throw connectionLost();
+    this.#lastId += 1;
+    const id = this.#lastId;
+    let told: (Answer | Error)[] = [];
+    let wake = () => {};
+    this.#waiting.set(id, (answer) => {
+      told.push(answer);
+      wake();
+    });
+    const onAbort = () => wake();
+    signal.addEventListener("abort", onAbort);
+    try {
+      this.#send({ ...request, id, op, init, timeoutMs: 0 });
+      while (!signal.aborted) {
+        const answers = told;
+        told = [];
+        for (const answer of answers) {
+          if (answer instanceof Error) throw answer;
+          if (answer.error) throw new SandboxError(answer.error.code, answer.error.message);
+          yield answer.event;
+        }
+        if (told.length > 0 || signal.aborted) continue;
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      }
+    } finally {
+      signal.removeEventListener("abort", onAbort);
+      this.#waiting.delete(id);
+      if (!this.#closed) this.#send({ end: id });
+    }
+  }
+
+  #send(request: object): void {
+    this.#process.stdin.write(`${JSON.stringify(request)}\n`);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -5,7 +5,6 @@ import {
   type ProgressListener,
   type SandboxEngine,
   SandboxError,
-  topologies,
 } from "../../sandbox/index.ts";
 import type { TerminalGateway } from "../terminal/server/index.ts";
 import { attempt } from "./database.ts";
@@ -98,7 +97,7 @@ export class LabService {
 
   /** The session's lab of that kind, started where it does not run. Never makes a second one. */
   async open(sessionId: string, topology: string): Promise<LabView> {
-    if (!Object.hasOwn(topologies, topology)) {
+    if (!Object.hasOwn(this.#engine.topologies, topology)) {
       throw new ApiError(400, "topology-not-found", `There is no lab "${topology}".`);
     }
     if (this.#draining) {

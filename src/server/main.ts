@@ -1,8 +1,10 @@
 /** `npm start` ends here, under the pinned Node: opens the engine and serves the course. */
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { exercisesWith } from "../../graders/index.ts";
 import {
   chosenEngine,
+  chosenPlugins,
   exitCodes,
   openEngine,
   rememberEngine,
@@ -22,6 +24,7 @@ Usage: npm start -- [options]
   --host NAME            address to listen on; default 127.0.0.1
   --engine managed|unix:///…|tcp://…
                          the engine that labs run on; default: the best that is there
+  --plugin DIR           a folder with exercises and labs of its own (also PATCHBAY_PLUGINS)
   --egress none|nat      whether labs reach the world outside; default none
   --public-url URL       address that a proxy before the server has
   --ports FIRST-LAST     ports that links to ports of labs listen on; default: whatever is free
@@ -62,6 +65,7 @@ await runCommandLine(usage, async (args, signal) => {
       host: { type: "string", default: "127.0.0.1" },
       engine: { type: "string" },
       egress: { type: "string" },
+      plugin: { type: "string", multiple: true },
       "public-url": { type: "string" },
       ports: { type: "string" },
       "ports-url": { type: "string" },
@@ -83,7 +87,9 @@ await runCommandLine(usage, async (args, signal) => {
   }
   const wanted = values.engine ?? process.env["PATCHBAY_ENGINE"];
   rememberEngine(wanted);
-  await using engine = await openEngine(chosenEngine(wanted), values.egress);
+  const plugins = chosenPlugins(values.plugin);
+  const exercises = await exercisesWith(plugins);
+  await using engine = await openEngine(chosenEngine(wanted), { egress: values.egress, plugins });
   const { name, version, isolation, isolationMeaning } = await engine.describe();
   process.stderr.write(
     `  Engine: ${name}, ${version}. Isolation: ${isolation}. ${isolationMeaning}\n`,
@@ -98,6 +104,7 @@ await runCommandLine(usage, async (args, signal) => {
       portsUrl: values["ports-url"] === undefined ? undefined : portsUrl(values["ports-url"]),
       siteDir: fileURLToPath(new URL("../../dist", import.meta.url)),
       stateDir: stateDirectory,
+      exercises,
       settings: {
         ...(maxLabs !== undefined && { maxLabs: whole(maxLabs, "max-labs", 10_000) }),
         warmLabs: whole(values.warm, "warm", 100),

@@ -2,6 +2,7 @@ import type { Server } from "node:http";
 import os from "node:os";
 import type { DatabaseSync } from "node:sqlite";
 import { serve as serveNode } from "@hono/node-server";
+import { exercises as courseExercises, type Exercise } from "../../graders/index.ts";
 import type { SandboxEngine } from "../../sandbox/index.ts";
 import { TerminalGateway } from "../terminal/server/index.ts";
 import { createApp } from "./app.ts";
@@ -14,6 +15,7 @@ import { ProgressStore } from "./progress.ts";
 import { SessionCookie } from "./session-cookie.ts";
 import { SessionStore } from "./sessions.ts";
 import { handleUpgrades } from "./upgrades.ts";
+import { LabWatches } from "./watches.ts";
 
 export interface ServeOptions {
   readonly engine: SandboxEngine;
@@ -33,6 +35,8 @@ export interface ServeOptions {
    */
   readonly portsUrl?: string | undefined;
   readonly settings?: Partial<LabSettings>;
+  /** Default: the course's. */
+  readonly exercises?: readonly Exercise[];
   readonly log?: (message: string) => void;
 }
 
@@ -132,17 +136,10 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     range: options.ports,
     urlTemplate: options.portsUrl ?? proxied,
   });
-  const app = createApp({
-    ports,
-    sessions,
-    labs,
-    terminals,
-    progress,
-    names,
-    siteDir,
-    cookie,
-    log,
-  });
+  const { exercises = courseExercises } = options;
+  const watches = new LabWatches(engine, log);
+  const services = { ports, labs, terminals, progress, exercises, watches, log };
+  const app = createApp({ ...services, sessions, names, siteDir, cookie });
   handleUpgrades(server, { cookie, labs, terminals, names, log });
   const told = (what: string) => (error: Error) => log(`${what}: ${error.stack ?? error.message}`);
   const tidy = async () => {
@@ -168,6 +165,7 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
       await terminals[Symbol.asyncDispose]();
       server.closeAllConnections();
       await closed;
+      await watches[Symbol.asyncDispose]();
       progress.flush();
       database.close();
       lock[Symbol.dispose]();

@@ -196,6 +196,83 @@ describe.each(subjects)("$name", (subject) => {
     for (const id of both) await engine.down(id);
   });
 
+  test("remembers marks of a lab for every process, until it is reset", async () => {
+    await lab.mark("lesson/exercise#seen");
+    const first = (await lab.marks())["lesson/exercise#seen"];
+    await lab.mark("lesson/exercise#seen");
+    await lab.mark("“ / .. \n ☂");
+    await using other = await openSandbox({ engine: address });
+    const marks = await (await other.find("contract-one")).marks();
+    expect(marks).toEqual({ "lesson/exercise#seen": first, "“ / .. \n ☂": expect.any(Number) });
+    await expect(lab.mark("")).rejects.toMatchObject({ code: "probe-failed" });
+    await expect(lab.mark("x".repeat(181))).rejects.toMatchObject({ code: "probe-failed" });
+    for (let count = 2; count < 256; count += 1) await lab.mark(`mark ${count}`);
+    await expect(lab.mark("one too many")).rejects.toMatchObject({ code: "probe-failed" });
+    await engine.sweep(0);
+    expect(Object.keys(await lab.marks())).toHaveLength(256);
+    await engine.stop("contract-one");
+    lab = await engine.start("contract-one");
+    expect(Object.keys(await lab.marks())).toHaveLength(256);
+    lab = await engine.reset("contract-one");
+    expect(await lab.marks()).toEqual({});
+  });
+
+  test("tells that something of a host has changed, and nothing while nothing does", async () => {
+    const host = lab.host();
+    const over = new AbortController();
+    const told: string[][] = [];
+    const listening = (async () => {
+      for await (const kinds of host.hand().changes({ signal: over.signal })) told.push([...kinds]);
+    })();
+    listening.catch(() => undefined);
+    await expect.poll(() => told, { timeout: 10_000 }).toEqual([[]]);
+    /** Runs a command, and waits until changes of these kinds were told. */
+    const tells = async (script: string, ...kinds: string[]) => {
+      told.length = 0;
+      await host.capture(["bash", "-c", script]);
+      const missing = () => kinds.filter((kind) => !told.flat().includes(kind));
+      await expect.poll(missing, { message: script, timeout: 10_000 }).toEqual([]);
+    };
+    // As the lecture shows it, before the first ip netns add.
+    await tells("mkdir /run/netns; ln -s /proc/1/ns/net /run/netns/own", "files");
+    await tells("ip netns add red", "files", "mounts");
+    await tells("ip -n red link set lo up", "network");
+    await tells("ip netns exec red nft add table ip mine", "filter");
+    await tells("iptables -A INPUT -p udp --dport 9 -j DROP", "filter");
+    await tells("sysctl -qw net.ipv4.conf.eth0.forwarding=0", "network");
+    await tells("mkdir -p /root/a/b; echo 1 > /root/a/b/c", "files");
+    await tells("echo 2 > /root/a/b/c", "files");
+    await tells("docker volume create one", "engine");
+    await tells("docker run -d --name web nginx", "engine", "mounts", "network", "sockets");
+    await sleep(2000);
+    told.length = 0;
+    // Reading, pinging and looking about is no change.
+    const quiet = `docker exec web true; docker ps -a; ls -R /root; cat /root/a/b/c; ip -n red link
+      ping -c2 -W1 $(docker inspect -f '{{.NetworkSettings.IPAddress}}' web); curl -s localhost:80; iptables-save`;
+    await host.capture(["bash", "-c", quiet]);
+    await sleep(1500);
+    expect(told).toEqual([]);
+    // Namespaces are not held: the far end goes with its namespace.
+    await host.capture(["sh", "-c", "ip link add near type veth peer name far netns red"]);
+    await tells("ip netns del red; while ip link show near; do sleep 0.05; done", "network");
+    over.abort();
+    await listening;
+    await host.capture(["sh", "-c", "docker rm -f web"]);
+  });
+
+  test("tells who listens for changes that the host has ended", async () => {
+    const one = await engine.up({ topology: "bridge", name: "contract-ends" });
+    const { signal } = new AbortController();
+    let down: Promise<void> | undefined;
+    const listening = (async () => {
+      for await (const kinds of one.host().hand().changes({ signal })) {
+        if (kinds.length === 0) down = engine.down("contract-ends");
+      }
+    })();
+    await expect(listening).rejects.toMatchObject({ code: "lab-broken" });
+    await down;
+  });
+
   test("removes what a crash left half made, and nothing else", async () => {
     const outer = dockerCommand(address);
     const image = await outer("inspect", "--format", "{{.Image}}", "patchbay-steward");

@@ -331,6 +331,94 @@ test("grades the lab, check by check, one run at a time", async () => {
   expect(both.map(({ status }) => status)).toEqual([404, 409]);
 });
 
+/** Lines of a watch as they come, and how the page leaves. */
+async function watching(browser: Browser, path: string) {
+  const leave = new AbortController();
+  const response = await fetch(new URL(path, server.url), {
+    headers: { cookie: browser.cookie },
+    signal: leave.signal,
+  });
+  const lines: {
+    type: string;
+    result?: { status: string; checks: { id: string; status: string }[] };
+  }[] = [];
+  const reading = (async () => {
+    let rest = "";
+    for await (const chunk of response.body ?? []) {
+      const parts = (rest + Buffer.from(chunk).toString()).split("\n");
+      rest = parts.pop() ?? "";
+      lines.push(...parts.map((part) => JSON.parse(part)));
+    }
+  })().catch(() => undefined);
+  const last = () => lines.findLast(({ type }) => type === "result")?.result;
+  return {
+    response,
+    lines,
+    status: (check: string) => last()?.checks.find(({ id }) => id === check)?.status,
+    async end() {
+      leave.abort();
+      await reading;
+    },
+  };
+}
+
+test("tells a page each result as the lab changes, with one watch for all pages", async () => {
+  const lab = await engine.find(labId);
+  const path = `/api/labs/${labId}/checks/homework/inter-network-ping/watch`;
+  const listeners = async () => {
+    const outer = dockerCommand(`unix://${managedEngineSocket}`);
+    const all = await outer("top", "patchbay-steward", "-eo", "pid,args");
+    return all.split("\n").filter((line) => line.includes("/usr/lib/patchbay/hand")).length;
+  };
+  const before = await listeners();
+  const [one, two] = [await watching(student, path), await watching(student, path)];
+  expect(one.response.headers.get("content-type")).toBe("application/x-ndjson");
+  for (const page of [one, two]) {
+    await expect.poll(() => page.status("networks-exist"), { timeout: 15_000 }).toBe("failed");
+  }
+  expect(await listeners()).toBe(before + 1);
+  await lab
+    .host()
+    .capture(["sh", "-c", "for n in 1 2; do docker network create my-bridge-00$n; done"]);
+  for (const page of [one, two]) {
+    await expect.poll(() => page.status("networks-exist"), { timeout: 15_000 }).toBe("passed");
+  }
+  await one.end();
+  // A page that comes later gets the last result at once.
+  const three = await watching(student, path);
+  await expect.poll(() => three.status("networks-exist")).toBe("passed");
+  await lab.host().capture(["sh", "-c", "docker network rm my-bridge-001 my-bridge-002"]);
+  await expect.poll(() => two.status("networks-exist"), { timeout: 15_000 }).toBe("failed");
+  await two.end();
+  await three.end();
+  await expect.poll(listeners, { timeout: 10_000 }).toBe(before);
+});
+
+test("watches nothing that is not the session's, nor too much of what is", async () => {
+  const path = (lab: string, exercise: string) => `/api/labs/${lab}/checks/${exercise}/watch`;
+  const homework = path(labId, "homework/inter-network-ping");
+  const stranger = new Browser();
+  await stranger.visit();
+  for (const [browser, where, status] of [
+    [stranger, homework, 404],
+    [new Browser(), homework, 401],
+    [student, path("nobodys", "homework/inter-network-ping"), 404],
+    [student, path(labId, "homework/none"), 404],
+    [student, path(labId, "bridge/by-hand"), 409],
+  ] as const) {
+    const { response, end } = await watching(browser, where);
+    expect([where, response.status]).toEqual([where, status]);
+    await end();
+  }
+  const pages = await Promise.all(Array.from({ length: 17 }, () => watching(student, homework)));
+  const statuses = pages.map(({ response }) => response.status).toSorted();
+  expect(statuses).toEqual([...Array(16).fill(200), 429]);
+  for (const page of pages) await page.end();
+  const again = await watching(student, homework);
+  expect(again.response.status).toBe(200);
+  await again.end();
+});
+
 test("tells a lab that broke as broken, and never as the student's mistake", async () => {
   const lab = await engine.find(labId);
   await lab.host().capture(["pkill", "-STOP", "-x", "dockerd"]);

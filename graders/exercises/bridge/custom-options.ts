@@ -21,7 +21,7 @@ const exists = check<BridgeNetwork>({
     const found = networks.find(({ name }) => name === NAME);
     const expected = `a bridge network ${NAME}`;
     if (found === undefined)
-      return fail(expected, `networks: ${list(networks.map(({ name }) => name))}`);
+      return fail(expected, `networks: ${list(networks.map(({ name }) => name).toSorted())}`);
     if (found.bridge === null) return fail(expected, `its driver is ${found.driver}`);
     return pass({ ...found, bridge: found.bridge });
   },
@@ -57,6 +57,7 @@ interface Seen {
 const observed = check<Seen, { network: typeof exists }>({
   id: "containers-start",
   title: "Fresh containers start in it",
+  startsContainers: true,
   needs: { network: exists },
   timeoutMs: 45_000,
   async run({ lab, network, signal }) {

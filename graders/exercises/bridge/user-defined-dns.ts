@@ -95,6 +95,7 @@ const reaches = check({
 const unknownElsewhere = check({
   id: "unknown-in-default-bridge",
   title: "From the default bridge the same names do not resolve",
+  startsContainers: true,
   needs: { app: appRuns, db: dbRuns },
   timeoutMs: 30_000,
   async run({ lab, signal }) {

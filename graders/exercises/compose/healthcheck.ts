@@ -73,6 +73,7 @@ const healthy = check({
 const notices = check({
   id: "notices-and-recovers",
   title: "When the app breaks it becomes unhealthy, and healthy again when it is mended",
+  disruption: "breaks the app for a while",
   needs: { server: runs, healthy },
   timeoutMs: 2 * PATIENCE_MS + 20_000,
   async run({ lab, server, signal }) {

@@ -127,6 +127,7 @@ const oneBlocked = check<Blocked, { all: typeof parts }>({
 const survives = check({
   id: "survives-restart",
   title: "It is still so after the blocked client was restarted",
+  disruption: "restarts the blocked client",
   needs: { result: oneBlocked },
   timeoutMs: 40_000,
   async run({ lab, result: { service, blocked, others }, signal }) {

@@ -2,17 +2,22 @@
 import type { HttpBindings } from "@hono/node-server";
 import type { Hono } from "hono";
 import { z } from "zod";
+import type { Exercise } from "../../../graders/index.ts";
 import type { TerminalGateway } from "../../terminal/server/index.ts";
 import { ApiError } from "../errors.ts";
 import type { LabService } from "../labs.ts";
 import type { PortLinks } from "../ports/port-links.ts";
 import type { ProgressStore } from "../progress.ts";
+import type { LabWatches } from "../watches.ts";
 
 export interface ApiServices {
   readonly labs: LabService;
   readonly terminals: TerminalGateway;
   readonly progress: ProgressStore;
   readonly ports: PortLinks;
+  /** The course's and those of plug-ins. */
+  readonly exercises: readonly Exercise[];
+  readonly watches: LabWatches;
   readonly log: (message: string) => void;
 }
 

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import type { ExerciseResult } from "../../../graders/core/results.ts";
+import { csvOf } from "../../../graders/reporters/csv.ts";
 import { reporters } from "../../../graders/reporters/index.ts";
 
 const result: ExerciseResult = {
@@ -75,4 +76,15 @@ test("tap numbers its points, and no text of ours becomes a directive", () => {
   expect(lines).toContain('  actual: "]]>\\u0007"');
   expect(lines).toContain("ok 3 - lesson/example: C # SKIP no ipvlan \\# here");
   expect(lines).toContain("not ok 8 - lesson/example: D");
+});
+
+test("csv quotes what RFC 4180 says, and no cell is a formula to a spreadsheet", () => {
+  const rows = [
+    ["lab", "a,b", 'say "x"', "two\nlines"],
+    ["=1+1", "+1", "-1", "@sum", "\t=1", "x=1", ""],
+  ];
+  expect(csvOf(rows)).toBe(
+    'lab,"a,b","say ""x""","two\nlines"\r\n\'=1+1,\'+1,\'-1,\'@sum,\'\t=1,x=1,\r\n',
+  );
+  expect(csvOf([['=HYPERLINK("http://x","y")']])).toBe('"\'=HYPERLINK(""http://x"",""y"")"\r\n');
 });

@@ -1,8 +1,16 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
-import { type Check, check, type Exercise, fail, pass } from "../../../graders/core/exercise.ts";
+import {
+  type Check,
+  check,
+  type Exercise,
+  edge,
+  fail,
+  pass,
+} from "../../../graders/core/exercise.ts";
 import type { CheckResult } from "../../../graders/core/results.ts";
-import { gradeExercise } from "../../../graders/core/runner.ts";
+import { gradeExercise, gradeExercises, observeEdges } from "../../../graders/core/runner.ts";
+import type { LabModel } from "../../../graders/facts/model.ts";
 import { type Lab, SandboxError } from "../../../sandbox/index.ts";
 
 /** These checks look at no lab. */
@@ -125,4 +133,110 @@ test("is called off by its signal", async () => {
   const running = gradeExercise(exercise(endless), lab, { signal: controller.signal });
   controller.abort(new Error("the student left"));
   await expect(running).rejects.toThrow("the student left");
+});
+
+test("a check of what passes by stays passed in a lab, whatever its needs say later", async () => {
+  const marks: Record<string, number> = {};
+  const remembering = {
+    marks: async () => ({ ...marks }),
+    mark: async (name: string) => {
+      marks[name] ??= 1_700_000_000_000;
+    },
+  } as unknown as Lab;
+  const state = { base: true, open: false };
+  let runs = 0;
+  const base = check({
+    id: "base",
+    title: "Base",
+    run: () => (state.base ? pass() : fail("base", "no base")),
+  });
+  const seen = edge({
+    id: "seen",
+    title: "Seen",
+    needs: { base },
+    run: () => {
+      runs += 1;
+      return state.open ? pass() : fail("open", "never seen open");
+    },
+  });
+  const one = exercise(base, seen);
+  const options = {
+    facts: { hosts: [] } as unknown as LabModel,
+    signal: new AbortController().signal,
+  };
+  expect((await gradeExercise(one, remembering)).status).toBe("failed");
+  expect(await observeEdges([one], remembering, options)).toBe(false);
+  state.open = true;
+  expect(await observeEdges([one], remembering, options)).toBe(true);
+  state.open = false;
+  state.base = false;
+  expect(runs).toBe(3);
+  expect(await observeEdges([one], remembering, options)).toBe(false);
+  const result = await gradeExercise(one, remembering);
+  expect(result.checks).toMatchObject([
+    { id: "base", status: "failed" },
+    { id: "seen", status: "passed", actual: "seen on 2023-11-14T22:13:20.000Z" },
+  ]);
+  expect(runs).toBe(3);
+  // Another exercise's check of the same id is another one.
+  const other = { ...exercise(seen), id: "lesson/other" };
+  expect((await gradeExercise(other, remembering)).status).toBe("skipped");
+});
+
+test("holds back what disturbs the student while a lab is watched, and never calls that passed", async () => {
+  let runs = 0;
+  const count = () => {
+    runs += 1;
+    return pass();
+  };
+  const calm = check({ id: "calm", title: "Calm", run: () => pass() });
+  const restarts = check({
+    id: "restarts",
+    title: "Restarts",
+    disruption: "restarts the client",
+    run: count,
+  });
+  const after = check({ id: "after", title: "After", needs: { restarts }, run: count });
+  const starts = check({ id: "starts", title: "Starts", startsContainers: true, run: count });
+  const one = exercise(calm, restarts, after, starts);
+  const busy = await gradeExercise(one, lab, { watching: "busy" });
+  expect([busy.status, runs]).toEqual(["skipped", 0]);
+  expect(busy.checks.slice(1)).toMatchObject([
+    { because: "it restarts the client, so it runs only when you ask for a check" },
+    { because: "it restarts the client, so it runs only when you ask for a check" },
+    { because: "it starts containers, so it waits until nothing changes for a while" },
+  ]);
+  const quiet = await gradeExercise(one, lab, { watching: "quiet" });
+  expect(statuses(quiet.checks)).toEqual([
+    ["calm", "passed"],
+    ["restarts", "skipped"],
+    ["after", "skipped"],
+    ["starts", "passed"],
+  ]);
+  expect((await gradeExercise(one, lab)).status).toBe("passed");
+});
+
+test("runs exercises side by side, and what disturbs the lab when all else is done, one by one", async () => {
+  const order: string[] = [];
+  const log = (id: string, ms: number, disruption?: string) =>
+    check({
+      id,
+      title: id,
+      ...(disruption && { disruption }),
+      async run() {
+        order.push(`${id} begins`);
+        await sleep(ms);
+        order.push(`${id} ends`);
+        return pass();
+      },
+    });
+  const first = exercise(log("a", 1, "restarts"), log("b", 20));
+  const second = { ...exercise(log("c", 1, "breaks"), log("d", 20)), id: "lesson/second" };
+  const results = await gradeExercises([first, second], lab);
+  expect(results.map(({ exercise: id, status }) => [id, status])).toEqual([
+    ["lesson/example", "passed"],
+    ["lesson/second", "passed"],
+  ]);
+  expect(order.slice(0, 2)).toEqual(["b begins", "d begins"]);
+  expect(order.slice(4)).toEqual(["a begins", "a ends", "c begins", "c ends"]);
 });

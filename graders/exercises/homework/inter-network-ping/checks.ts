@@ -180,6 +180,7 @@ function verdict(ping: PingResult, address: string): Passed<undefined> | Failed 
 export const freshContainerReachesFirst = check({
   id: "fresh-container-reaches-c1",
   title: `A fresh container in ${SECOND} alone reaches c1 by ping, without loss`,
+  startsContainers: true,
   needs: { networks: networksExist, bridges: twoBridges, c1: firstInOneNetwork },
   timeoutMs: 45_000,
   async run({ lab, networks, c1, signal }) {

@@ -7,6 +7,7 @@ import os
 import struct
 import time
 
+import marks
 from kernel import MOUNT_ATTR_NODEV, Refused, detached_mount, tool
 
 FOLDER = "/disks"  # a volume of the sidecar
@@ -80,6 +81,8 @@ def open_disk(request, root, group):
 
 
 def remove_disks(request):
+    """Ends all that is kept of a lab."""
+    marks.forget(request["key"])
     for path in glob.glob(f"{FOLDER}/{request['key']}-*"):
         os.unlink(path)
     return {}

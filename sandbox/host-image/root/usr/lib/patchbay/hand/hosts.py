@@ -3,6 +3,7 @@
 import os
 import time
 
+import marks
 from disks import FOLDER, open_disk, orphan_disks
 from kernel import detached_mount, place
 from limits import limit_lab
@@ -129,6 +130,9 @@ def sweep(request):
             removed.append(f"wires of {key}")
     for key in set(os.listdir(CLAIMS)) - set(request["keys"]):
         os.unlink(f"{CLAIMS}/{key}")
+    for key in marks.marked() - set(request["keys"]):
+        if time.time() - os.stat(marks.folder_of(key)).st_mtime > age:
+            marks.forget(key)
     for path in orphan_disks(request["keys"], age):
         os.unlink(path)
         removed.append(f"disk {os.path.basename(path)}")

@@ -1,0 +1,20 @@
+import { parseArgs } from "node:util";
+import { exitCodes, unknown } from "../../sandbox/cli/command-line.ts";
+import { entryOf } from "../index.ts";
+import { type Command, commonOptions, openCourse } from "./command.ts";
+
+export const list: Command = async (args) => {
+  const options = { ...commonOptions, format: { type: "string", default: "pretty" } } as const;
+  const { values } = parseArgs({ args, options });
+  const entries = (await openCourse(values.plugin)).exercises.map(entryOf);
+  if (values.format === "json") {
+    process.stdout.write(`${JSON.stringify(entries, null, 2)}\n`);
+    return exitCodes.passed;
+  }
+  if (values.format !== "pretty") throw unknown("format", values.format, ["pretty", "json"]);
+  const width = Math.max(...entries.map(({ exercise }) => exercise.length));
+  for (const { exercise, lab, title } of entries) {
+    process.stdout.write(`${exercise.padEnd(width)}  ${title} (lab ${lab})\n`);
+  }
+  return exitCodes.passed;
+};
