@@ -12,6 +12,7 @@ import { managedEngineSocket } from "../../sandbox/docker/managed-engine.ts";
 import type { SandboxEngine } from "../../sandbox/index.ts";
 import { openSandbox } from "../../sandbox/open.ts";
 import { type RunningServer, serve } from "../../src/server/serve.ts";
+import { BUILT_ADDRESS } from "../../src/server/site-address.ts";
 import {
   decodeServerMessage,
   encodeClientMessage,
@@ -40,6 +41,9 @@ beforeAll(async () => {
   mkdirSync(join(folder, "site"));
   writeFileSync(join(folder, "site", "index.html"), "<!doctype html><title>Course</title>");
   writeFileSync(join(folder, "site", "404.html"), "<!doctype html><title>Lost</title>");
+  mkdirSync(join(folder, "site", "veth"));
+  const page = `<!doctype html><title>veth</title><link rel="canonical" href="${BUILT_ADDRESS}/veth/">`;
+  writeFileSync(join(folder, "site", "veth", "index.html"), page);
   writeFileSync(join(folder, "site", "csp.json"), `{"scriptHashes":["'sha256-abc'"]}`);
   engine = await openSandbox({ engine: "managed" });
   await engine.prepare();
@@ -145,6 +149,32 @@ test("gives each visitor a session that scripts and other sites can't use, and a
   expect([lost.status, await lost.text()]).toEqual([404, "<!doctype html><title>Lost</title>"]);
   expect((await fetch(new URL("/csp.json", server.url))).status).toBe(404);
   expect((await fetch(new URL("/../state/patchbay.db", server.url))).status).toBe(404);
+});
+
+test("sends whole pages, anew or not, and leads to them from an address without slash", async () => {
+  const ask = async (path: string, headers: Record<string, string> = {}) => {
+    const signal = AbortSignal.timeout(3000);
+    const response = await fetch(new URL(path, server.url), {
+      headers: { cookie: student.cookie, ...headers },
+      redirect: "manual",
+      signal,
+    });
+    // What a browser has already, it has with its policy.
+    if (response.status !== 304) {
+      expect(response.headers.get("content-security-policy")).toContain("default-src");
+    }
+    return { response, text: await response.text() };
+  };
+  for (const encoding of ["identity", "gzip"]) {
+    const { response, text } = await ask("/veth/", { "accept-encoding": encoding });
+    expect(text).toContain(`href="${server.url}veth/"`);
+    const tag = response.headers.get("etag") ?? "";
+    const again = await ask("/veth/", { "accept-encoding": encoding, "if-none-match": tag });
+    expect([again.response.status, again.text]).toEqual([304, ""]);
+  }
+  const bare = await ask("/veth");
+  expect([bare.response.status, bare.response.headers.get("location")]).toEqual([301, "/veth/"]);
+  expect(bare.text).toBe("");
 });
 
 test("changes nothing without a session, without an origin, or for another site", async () => {

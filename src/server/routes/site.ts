@@ -1,6 +1,7 @@
 import { serveStatic } from "@hono/node-server/serve-static";
 import type { Hono } from "hono";
 import { compress } from "hono/compress";
+import { etag, RETAINED_304_HEADERS } from "hono/etag";
 import { attempt } from "../database.ts";
 import type { AllowedNames } from "../origin.ts";
 import { RateLimit } from "../rate-limit.ts";
@@ -31,6 +32,9 @@ export function addSiteRoutes(
   }
 
   app.get("/csp.json", (context) => context.notFound());
+  // A page that did not change is not sent again.
+  app.use(etag({ weak: true, retainedHeaders: [...RETAINED_304_HEADERS, "set-cookie"] }));
+  app.use(compress());
   app.use(async (context, next) => {
     await next();
     if (!context.res.headers.get("content-type")?.startsWith("text/html")) return;
@@ -42,31 +46,39 @@ export function addSiteRoutes(
       context.header("set-cookie", cookie.header(token), { append: true });
     }
   });
-  app.use(compress());
+  app.use(async (context, next) => {
+    await next();
+    const { pathname, search } = new URL(context.req.url);
+    const { status, headers } = context.res;
+    const isPage = headers.get("content-type")?.startsWith("text/html");
+    if (isPage && status === 200 && !/\/$|\.html$/.test(pathname)) {
+      // Addresses of pages end with a slash, and relative links in them count on it.
+      const kept = new Headers(headers);
+      for (const name of ["content-type", "content-length", "last-modified"]) kept.delete(name);
+      kept.set("location", `${pathname}/${search}`);
+      context.res = undefined;
+      context.res = new Response(null, { status: 301, headers: kept });
+    }
+    // Names under _astro/ carry a hash of their content; with a page comes a session.
+    const forever = status === 200 && pathname.startsWith("/_astro/");
+    context.header(
+      "cache-control",
+      forever ? "public, max-age=31536000, immutable" : "private, no-cache",
+    );
+  });
   app.use(async (context, next) => {
     await next();
     const host = context.req.header("host")?.toLowerCase();
     const origin = [...names.origins].find((each) => new URL(each).host === host);
     if (context.req.method === "GET" && origin !== undefined) {
-      const response = await withAddress(context.res, origin);
-      // Hono would give it the headers of the one before, its length too.
+      const served = await withAddress(context.res, origin);
+      if (served === context.res) return;
+      // Else the length of what it was before would be kept.
       context.res = undefined;
-      context.res = response;
+      context.res = served;
     }
   });
-  app.use(
-    serveStatic({
-      root: siteDir,
-      onFound: (path, context) => {
-        // Names under _astro/ carry a hash of their content.
-        const forever = path.includes("/_astro/");
-        context.header(
-          "cache-control",
-          forever ? "public, max-age=31536000, immutable" : "no-cache",
-        );
-      },
-    }),
-  );
+  app.use(serveStatic({ root: siteDir }));
   app.notFound(async (context) => {
     const path = context.req.path.startsWith("/ru/") ? "ru/404/index.html" : "404.html";
     const page = serveStatic<ApiEnvironment>({ root: siteDir, path });
