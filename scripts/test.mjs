@@ -27,6 +27,8 @@ const count = (ok) => {
 
 console.log("\nLint and format");
 count(run(pinnedNode, ["node_modules/@biomejs/biome/bin/biome", "check", "."]) === 0);
+console.log("\nContent");
+count(run(pinnedNode, ["src/authoring/main.ts"]) === 0);
 console.log("\nTypes");
 // Astro's check also writes the types of the content, which the compiler needs.
 const astroCheck = [
@@ -40,7 +42,7 @@ count(run(pinnedNode, ["node_modules/typescript/bin/tsc", "--noEmit"]) === 0);
 
 const results = mkdtempSync(join(tmpdir(), "patchbay-results-"));
 try {
-  for (const project of ["unit", "contract", "lab", "e2e"]) {
+  for (const project of ["unit", "contract", "lab", "lessons", "e2e"]) {
     const folder = join(root, "tests", project);
     const files = existsSync(folder) ? readdirSync(folder, { recursive: true }) : [];
     if (!files.some((file) => String(file).endsWith(".test.ts"))) continue;
