@@ -168,10 +168,12 @@ export class ProgressStore {
    * attempt, and not before anything was done for the exercise.
    */
   observe(sessionId: string, result: ExerciseResult): void {
+    const { exercise } = result;
+    const unsaved = this.#unsaved.findLast(
+      (each) => each.sessionId === sessionId && each.result.exercise === exercise,
+    );
     const last =
-      this.#unsaved.findLast(
-        (each) => each.sessionId === sessionId && each.result.exercise === result.exercise,
-      )?.result ?? this.#last(sessionId, result.exercise);
+      unsaved?.result ?? attempt(this.#log, "last attempt", () => this.#last(sessionId, exercise));
     const nothingDone = result.checks.every(({ status }) => status !== "passed");
     if (!hasVerdict(result) || (last === undefined ? nothingDone : sameVerdicts(last, result))) {
       return;

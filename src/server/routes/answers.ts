@@ -1,5 +1,4 @@
 import { z } from "zod";
-import { exercises } from "../../../graders/index.ts";
 import type { LabHost } from "../../../sandbox/index.ts";
 import { ANSWER_BYTES, readAnswer, writeAnswer } from "../answers.ts";
 import { ApiError } from "../errors.ts";
@@ -15,7 +14,10 @@ const answerRequest = z.object({
 });
 
 /** Answers to exercises, as files of the lab. */
-export function addAnswerRoutes(api: Api, { labs }: Pick<ApiServices, "labs">): void {
+export function addAnswerRoutes(
+  api: Api,
+  { labs, exercises }: Pick<ApiServices, "labs" | "exercises">,
+): void {
   /** The exercise's id, and the host that its answer lies on. */
   async function placeOf(
     session: string,

@@ -80,7 +80,9 @@ export function addCheckRoutes(
     refuseOther(lab, exercise);
     let news: ExerciseResult | undefined;
     let tell = () => {};
+    const { session } = context.var;
     const stop = watches.follow(lab.id, exercise, (result) => {
+      progress.observe(session, result);
       news = result;
       tell();
     });
