@@ -74,7 +74,7 @@ async function connectOverWire(
   port: number,
   script: string,
 ): Promise<Connection> {
-  const { id } = await gateway.open(lab, () => shell(script), size);
+  const { id } = await gateway.open(lab, () => shell(script), size, { host: "host1" });
   const webSocket = new WebSocket(`ws://127.0.0.1:${port}/${id}`, terminalSubprotocol, {
     perMessageDeflate: false,
   });
@@ -175,7 +175,7 @@ async function residentMegabytes(pid: number): Promise<number> {
 }
 
 async function measureMemory(gateway: TerminalGateway) {
-  const open = () => gateway.open(lab, () => shell("sleep 1000"), size);
+  const open = () => gateway.open(lab, () => shell("sleep 1000"), size, { host: "host1" });
   await open();
   await sleep(500);
   const [keeperPid] = await keeperPids();

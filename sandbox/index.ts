@@ -287,6 +287,56 @@ export interface DnsResult extends Arrival {
   readonly error?: string;
 }
 
+/** What may stand in the way of looking at a path of a lab, or of writing there. */
+export type FileProblem =
+  | "not-found"
+  /** A symbolic link, there or on the way. */
+  | "link"
+  /** On another file system than the lab's own disk. */
+  | "elsewhere"
+  | "directory"
+  /** A FIFO, a socket or a device. */
+  | "no-file"
+  /** Larger than what was asked for; `detail` has its bytes. */
+  | "too-big"
+  /** No UTF-8 text. */
+  | "binary"
+  /** Another text than the writer knows of; `detail` has its version. */
+  | "changed"
+  | "name-too-long"
+  | "disk-full"
+  | "read-only"
+  | "refused"
+  /** Anything else; `detail` has the kernel's words. */
+  | "failed";
+
+export interface FolderEntry {
+  readonly name: string;
+  readonly kind: "directory" | "file" | "link" | "other";
+  readonly bytes: number;
+}
+
+/** What lies at a path of a lab host. */
+export type FileLook =
+  /** `more`: there are more than these 1000. */
+  | {
+      readonly kind: "directory";
+      readonly entries: readonly FolderEntry[];
+      readonly more: boolean;
+    }
+  /** `version` stands for this very text. */
+  | {
+      readonly kind: "file";
+      readonly text: string;
+      readonly version: string;
+      readonly bytes: number;
+    }
+  | { readonly problem: FileProblem; readonly detail?: string };
+
+export type FileWritten =
+  | { readonly version: string }
+  | { readonly problem: FileProblem; readonly detail?: string };
+
 /** `problem` says in words why there is no text. */
 export type FileResult = { readonly text: string } | { readonly problem: string };
 
@@ -325,6 +375,23 @@ export interface TrustedHand {
    * `SandboxError`: `lab-broken` where the host ends, `probe-failed` where the connection does.
    */
   changes(options: { readonly signal: AbortSignal }): AsyncIterable<readonly LabChange[]>;
+  /**
+   * What lies at an absolute path on the disk of the lab host, with the rights of its root. No link is followed, no
+   * other file system entered, nothing opened that could block. Texts have at most `maxBytes`.
+   */
+  look(path: string, options: { readonly maxBytes: number }): Promise<FileLook>;
+  /**
+   * Writes a text file in one step, keeping mode and owner, and makes missing folders. `version` as the writer knows
+   * it; `null`: there is no such file yet. Where that is not so, nothing is written.
+   */
+  write(file: {
+    readonly path: string;
+    readonly text: string;
+    readonly version: string | null;
+    readonly maxBytes: number;
+  }): Promise<FileWritten>;
+  /** A text that changes with each change of a file, by path; `null` where nothing lies there. */
+  fileStates(paths: readonly string[]): Promise<Readonly<Record<string, string | null>>>;
 }
 
 /** Opens an engine, and everything below. `await using` closes its connections; labs stay. */

@@ -10,7 +10,9 @@ import type {
   DnsResult,
   Egress,
   ExecOptions,
+  FileLook,
   FileResult,
+  FileWritten,
   HostFacts,
   HttpResult,
   InnerEngine,
@@ -300,6 +302,9 @@ export class DockerLabHost implements LabHost {
       readFile: (path, { pid, maxBytes = 64 << 10, signal } = {}) =>
         this.#ask<FileResult>("read", { path, pid, maxBytes }, 5000, signal),
       changes: ({ signal }) => this.#changes(signal),
+      look: (path, { maxBytes }) => this.#ask<FileLook>("look", { path, maxBytes }, 5000),
+      write: (file) => this.#ask<FileWritten>("write", file, 10_000),
+      fileStates: (paths) => this.#ask<Record<string, string | null>>("states", { paths }, 5000),
     };
   }
 

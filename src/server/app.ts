@@ -2,12 +2,14 @@ import { Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { attempt } from "./database.ts";
 import { ApiError, apiErrorOf } from "./errors.ts";
+import { FILE_BODY_BYTES } from "./files.ts";
 import { type AllowedNames, isOwnOrigin } from "./origin.ts";
 import { PROGRESS_FILE_BYTES } from "./progress-file.ts";
 import { RateLimit } from "./rate-limit.ts";
 import { addAnswerRoutes } from "./routes/answers.ts";
 import type { ApiEnvironment, ApiServices } from "./routes/api.ts";
 import { addCheckRoutes } from "./routes/checks.ts";
+import { addFileRoutes } from "./routes/files.ts";
 import { addLabRoutes } from "./routes/labs.ts";
 import { addPortRoutes } from "./routes/ports.ts";
 import { addProgressRoutes } from "./routes/progress.ts";
@@ -21,6 +23,7 @@ const BODY_LIMIT_BYTES = 16 * 1024;
 /** Of paths whose bodies may be bigger. */
 const bodyLimits: readonly { readonly path: RegExp; readonly bytes: number }[] = [
   { path: /^\/api\/progress\/import$/, bytes: PROGRESS_FILE_BYTES },
+  { path: /^\/api\/labs\/[^/]+\/files$/, bytes: FILE_BODY_BYTES },
 ];
 
 export interface AppOptions extends ApiServices {
@@ -107,7 +110,7 @@ export function createApp(options: AppOptions): Hono<ApiEnvironment> {
     }
     if (context.req.method !== "GET") {
       const type = context.req.header("content-type") ?? "";
-      const hasBody = context.req.method === "POST" || context.req.method === "PUT";
+      const hasBody = ["POST", "PUT", "PATCH"].includes(context.req.method);
       if (hasBody && !/^application\/json\b/.test(type)) {
         throw new ApiError(415, "not-json", "The body must be application/json.");
       }
@@ -123,6 +126,7 @@ export function createApp(options: AppOptions): Hono<ApiEnvironment> {
   addAnswerRoutes(api, options);
   addProgressRoutes(api, options);
   addPortRoutes(api, options);
+  addFileRoutes(api, options);
   api.all("*", () => {
     throw new ApiError(404, "not-found", "The API has no such path.");
   });

@@ -30,6 +30,7 @@ const statusOf: Readonly<Record<string, ContentfulStatusCode>> = {
   "host-not-found": 404,
   "terminal-not-found": 404,
   "terminal-id-invalid": 404,
+  "terminal-name-invalid": 400,
   "size-invalid": 400,
   "too-many-terminals": 429,
 };

@@ -6,7 +6,7 @@ import {
   type SandboxEngine,
   SandboxError,
 } from "../../sandbox/index.ts";
-import type { TerminalGateway } from "../terminal/server/index.ts";
+import { TerminalError, type TerminalGateway } from "../terminal/server/index.ts";
 import { attempt } from "./database.ts";
 import { ApiError } from "./errors.ts";
 import type { SessionStore } from "./sessions.ts";
@@ -154,7 +154,11 @@ export class LabService {
     const entry = await this.#entry(sessionId, labId);
     if (entry.state === "starting" || entry.state === "waiting") return this.#view(entry);
     const { lab: topology } = entry;
-    const tabs = await this.#terminals.list(labId);
+    // Terminals of an older version can't be listed; they end with their shells.
+    const tabs = await this.#terminals.list(labId).catch((error) => {
+      if (!(error instanceof TerminalError) || error.code !== "keeper-version") throw error;
+      return [];
+    });
     // Its place on the machine is its own: no line.
     return this.#view(
       this.#start(this.#fresh(labId, topology), async (onProgress) => {
@@ -163,9 +167,9 @@ export class LabService {
           if (!(error instanceof SandboxError) || error.code !== "lab-not-found") throw error;
           return this.#engine.up({ topology, name: labId, onProgress });
         });
-        for (const { columns, rows } of tabs) {
-          const command = (terminalId: string) => lab.host().shellCommand({ terminalId });
-          await this.#terminals.open(labId, command, { columns, rows });
+        for (const { columns, rows, ...place } of tabs) {
+          const command = (terminalId: string) => lab.host(place.host).shellCommand({ terminalId });
+          await this.#terminals.open(labId, command, { columns, rows }, place);
         }
         return lab;
       }),
@@ -188,8 +192,9 @@ export class LabService {
     throw new ApiError(409, `lab-${state}`, messages[state], "Start it, wait for it, or reset it.");
   }
 
-  async host(sessionId: string, labId: string): Promise<LabHost> {
-    return (await this.running(sessionId, labId)).host();
+  /** Without a name: the lab's first host. Throws `SandboxError` `host-not-found`. */
+  async host(sessionId: string, labId: string, name?: string): Promise<LabHost> {
+    return (await this.running(sessionId, labId)).host(name);
   }
 
   /** Lets in who waits, as far as the machine has room, and sees to the warm labs. Call it often. */

@@ -5,7 +5,7 @@
  */
 
 /** WebSocket subprotocol; another version of this codec gets another name. */
-export const terminalSubprotocol = "patchbay.terminal.v1";
+export const terminalSubprotocol = "patchbay.terminal.v2";
 
 /** Sizes that both sides keep to. */
 export const limits = {
@@ -76,8 +76,17 @@ export interface TerminalSize {
 export type ClientMessage =
   /** Bytes for the PTY, as typed. */
   | { readonly type: "input"; readonly bytes: Uint8Array }
-  /** A command to type for the user. An `id` is typed at most once in the life of its terminal. */
-  | { readonly type: "run"; readonly id: string; readonly command: string }
+  /**
+   * A command to type for the user, at a prompt. An `id` is typed at most once in the life of its
+   * terminal. `interrupt`: Ctrl-C first, where something runs. `anyway`: also where no prompt waits.
+   */
+  | {
+      readonly type: "run";
+      readonly id: string;
+      readonly command: string;
+      readonly interrupt: boolean;
+      readonly anyway: boolean;
+    }
   /** The size that this viewer has room for. */
   | ({ readonly type: "resize" } & TerminalSize)
   /** Bytes of output and snapshots drawn since the last one. */
@@ -93,6 +102,8 @@ export type RunOutcome =
   | "duplicate"
   /** A full-screen program is open; nothing was typed. */
   | "full-screen"
+  /** No prompt waits: a command runs, or asks for something, or is not complete; nothing was typed. */
+  | "no-prompt"
   /** The shell has ended; nothing was typed. */
   | "ended"
   /** Too much input waits already; nothing was typed. */
@@ -138,7 +149,16 @@ const serverTypes = {
 /** First byte of an `output` frame, for senders that build the frame in place. */
 export const outputFrameType: number = serverTypes.output;
 
-const outcomes: readonly RunOutcome[] = ["typed", "duplicate", "full-screen", "ended", "busy"];
+const outcomes: readonly RunOutcome[] = [
+  "typed",
+  "duplicate",
+  "full-screen",
+  "no-prompt",
+  "ended",
+  "busy",
+];
+/** Bits of a `run` frame's second byte. */
+const runFlags = { interrupt: 0x01, anyway: 0x02 } as const;
 const notices: readonly NoticeCode[] = ["input-refused", "input-dropped"];
 const reasons = ["attach", "resync"] as const;
 
@@ -219,11 +239,13 @@ export function encodeClientMessage(message: ClientMessage): Uint8Array<ArrayBuf
       checkRunId(message.id);
       const command = encoder.encode(message.command);
       checkCommand(command.byteLength);
-      const frame = new Uint8Array(2 + message.id.length + command.byteLength);
+      const frame = new Uint8Array(3 + message.id.length + command.byteLength);
       frame[0] = clientTypes.run;
-      frame[1] = message.id.length;
-      frame.set(encoder.encode(message.id), 2);
-      frame.set(command, 2 + message.id.length);
+      frame[1] =
+        (message.interrupt ? runFlags.interrupt : 0) | (message.anyway ? runFlags.anyway : 0);
+      frame[2] = message.id.length;
+      frame.set(encoder.encode(message.id), 3);
+      frame.set(command, 3 + message.id.length);
       return frame;
     }
     case "resize":
@@ -322,12 +344,26 @@ export function decodeClientMessage(frame: Uint8Array): ClientMessage {
     case clientTypes.input:
       return { type: "input", bytes: frame.subarray(1) };
     case clientTypes.run: {
-      expectLength(frame, "run", 4, limits.clientMessageBytes);
-      const idEnd = 2 + (frame[1] ?? 0);
+      expectLength(frame, "run", 5, limits.clientMessageBytes);
+      const [, flags = 0, idLength = 0] = frame;
+      if ((flags & ~(runFlags.interrupt | runFlags.anyway)) !== 0) {
+        throw new ProtocolError(
+          "value-out-of-range",
+          closeCodes.protocolError,
+          `unknown run flags ${flags}`,
+        );
+      }
+      const idEnd = 3 + idLength;
       if (idEnd > frame.byteLength) expectLength(frame, "run", idEnd);
-      const id = decodeRunId(frame.subarray(2, idEnd));
+      const id = decodeRunId(frame.subarray(3, idEnd));
       checkCommand(frame.byteLength - idEnd);
-      return { type: "run", id, command: decodeText(frame.subarray(idEnd)) };
+      return {
+        type: "run",
+        id,
+        command: decodeText(frame.subarray(idEnd)),
+        interrupt: (flags & runFlags.interrupt) !== 0,
+        anyway: (flags & runFlags.anyway) !== 0,
+      };
     }
     case clientTypes.resize: {
       expectLength(frame, "resize", 5);

@@ -259,7 +259,7 @@ test("starts one lab for a session, however often it asks", async () => {
 test("opens terminals, and keeps their shells over a reconnect and a restart of the server", async () => {
   const path = `/api/labs/${labId}/terminals`;
   const opened = await student.ask("POST", path, { columns: 80, rows: 24 });
-  expect(opened).toMatchObject({ status: 201, body: { title: "Terminal 1" } });
+  expect(opened).toMatchObject({ status: 201, body: { number: 1, host: "host1" } });
   const socket = `${path}/${opened.body.id}/socket`;
   const headers = () => ({ cookie: student.cookie, origin: new URL(server.url).origin });
   const first = new Terminal(socket, headers());
@@ -276,6 +276,29 @@ test("opens terminals, and keeps their shells over a reconnect and a restart of 
   second.type("echo again-$kept\r");
   await second.shows("again-is42here");
   second.socket.close();
+});
+
+test("finds a terminal by its name, gives it another title, and refuses places that are none", async () => {
+  const path = `/api/labs/${labId}/terminals`;
+  const size = { columns: 80, rows: 24 };
+  const { body } = await student.ask("POST", path, { ...size, host: "host1", name: "capture" });
+  expect(body).toMatchObject({ host: "host1", name: "capture" });
+  expect((await student.ask("POST", path, { ...size, name: "capture" })).body).toEqual(body);
+  const title = "Захват";
+  expect((await student.ask("PATCH", `${path}/${body.id}`, { title })).body).toEqual({
+    ...body,
+    title,
+  });
+  const code = async (method: string, where: string, request: object) =>
+    (await student.ask(method, where, request)).body.error.code;
+  expect(await code("POST", path, { ...size, host: "host9" })).toBe("host-not-found");
+  expect(await code("POST", path, { ...size, name: "a b" })).toBe("terminal-name-invalid");
+  expect(await code("PATCH", `${path}/${body.id}`, { title: "a\nb" })).toBe(
+    "terminal-name-invalid",
+  );
+  expect(await code("PATCH", `${path}/${body.id}`, { title: "x".repeat(41) })).toBe("body-invalid");
+  expect(await code("PATCH", `${path}/t-none`, { title })).toBe("terminal-not-found");
+  expect((await student.ask("DELETE", `${path}/${body.id}`)).status).toBe(204);
 });
 
 test("closes a connection that sends nonsense, with a reason, and hurts no other one", async () => {
@@ -306,6 +329,7 @@ test("lets nobody at another session's lab", async () => {
     ["POST", `/api/labs/${labId}/reset`, {}],
     ["GET", path],
     ["POST", path, { columns: 80, rows: 24 }],
+    ["PATCH", `${path}/${open.id}`, { title: "mine" }],
     ["DELETE", `${path}/${open.id}`],
     ["POST", `/api/labs/${labId}/checks`, { exercise: "homework/inter-network-ping" }],
   ] as const) {
@@ -487,18 +511,21 @@ test("tells a lab that broke as broken, and never as the student's mistake", asy
 
 test("resets the lab and keeps its terminals' tabs, with fresh shells", async () => {
   const lab = await engine.find(labId);
-  const tabs = (await student.ask("GET", `/api/labs/${labId}/terminals`)).body;
-  expect(tabs).toHaveLength(1);
+  const path = `/api/labs/${labId}/terminals`;
+  const [open] = (await student.ask("GET", path)).body;
+  await student.ask("PATCH", `${path}/${open.id}`, { title: "kept" });
+  const tabs = (await student.ask("GET", path)).body;
+  expect(tabs).toEqual([{ ...open, title: "kept" }]);
   await lab.host().capture(["touch", "/root/mine"]);
   expect((await student.ask("POST", `/api/labs/${labId}/reset`, {})).status).toBe(202);
   expect(await student.runningLab()).toBe(labId);
   const again = await engine.find(labId);
   expect((await again.host().capture(["ls", "/root"])).stdout).toBe("");
-  const fresh = (await student.ask("GET", `/api/labs/${labId}/terminals`)).body;
-  expect(fresh).toEqual([{ id: expect.any(String), title: tabs[0].title }]);
+  const fresh = (await student.ask("GET", path)).body;
+  expect(fresh).toEqual([{ ...tabs[0], id: expect.any(String), number: 1 }]);
   expect(fresh[0].id).not.toBe(tabs[0].id);
   const headers = { cookie: student.cookie, origin: new URL(server.url).origin };
-  const terminal = new Terminal(`/api/labs/${labId}/terminals/${fresh[0].id}/socket`, headers);
+  const terminal = new Terminal(`${path}/${fresh[0].id}/socket`, headers);
   await terminal.shows("root@host1");
   terminal.type("echo new-$((20+3))\r");
   await terminal.shows("new-23");

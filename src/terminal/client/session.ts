@@ -1,5 +1,5 @@
 /** One terminal in the page: its screen, its connection, and what it says about itself. */
-import type { RunOutcome, ServerMessage } from "../protocol.ts";
+import type { ClientMessage, NoticeCode, RunOutcome, ServerMessage } from "../protocol.ts";
 import type { TerminalApi, TerminalEntry } from "./api.ts";
 import { type ConnectionState, TerminalConnection } from "./connection.ts";
 import type { Screen } from "./screen.ts";
@@ -8,11 +8,11 @@ export interface SessionListener {
   onState(state: ConnectionState): void;
   onExit(code: number, signal: number): void;
   onRunAcknowledged(id: string, outcome: RunOutcome): void;
-  onNotice(text: string): void;
+  onNotice(code: NoticeCode): void;
 }
 
 export class Session {
-  readonly entry: TerminalEntry;
+  entry: TerminalEntry;
   readonly #screen: Screen;
   readonly #connection: TerminalConnection;
   readonly #listener: SessionListener;
@@ -53,8 +53,9 @@ export class Session {
     if (!this.#exited) this.#connection.sendInput(bytes);
   }
 
-  run(id: string, command: string): boolean {
-    return !this.#exited && this.#connection.send({ type: "run", id, command });
+  /** `false`: nothing was sent. */
+  run(message: Omit<Extract<ClientMessage, { type: "run" }>, "type">): boolean {
+    return this.#connection.send({ type: "run", ...message });
   }
 
   room(): void {
@@ -99,7 +100,7 @@ export class Session {
         this.#listener.onRunAcknowledged(message.id, message.outcome);
         return;
       case "notice":
-        this.#listener.onNotice(message.text);
+        this.#listener.onNotice(message.code);
         return;
       case "pong":
         return;

@@ -4,7 +4,7 @@ import type { TerminalSize } from "../protocol.ts";
 import { TerminalError, type TerminalErrorCode } from "./errors.ts";
 
 /** Raised with every change of this conversation, so that an upgrade doesn't talk past an old keeper. */
-export const controlVersion = 1;
+export const controlVersion = 2;
 
 /** Biggest JSON frame either way, bytes. */
 export const controlFrameBytes = 1024 * 1024;
@@ -12,10 +12,20 @@ export const controlFrameBytes = 1024 * 1024;
 /** First byte of a keeper's last frame on an attached connection: not part of the wire codec. */
 export const closeFrameType = 0x00;
 
-export interface TerminalInfo extends TerminalSize {
+/** Whose shell a terminal has, and what it is called. */
+export interface TerminalPlace {
+  /** Name of the lab host. */
+  readonly host: string;
+  /** What a lesson calls it: there is at most one terminal of a name on a host. */
+  readonly name?: string;
+  /** What its user calls it. */
+  readonly title?: string;
+}
+
+export interface TerminalInfo extends TerminalSize, TerminalPlace {
   readonly id: string;
-  /** `Terminal 1`. */
-  readonly title: string;
+  /** From 1, in the order in which the lab's terminals were opened. */
+  readonly number: number;
   /** Set once the shell has ended; `code` is -1 where a signal ended it. */
   readonly exited?: { readonly code: number };
 }
@@ -26,7 +36,10 @@ export type ControlRequest = { readonly version: number } & (
       readonly op: "open";
       readonly terminalId: string;
       readonly command: PtyCommand;
-    } & TerminalSize)
+    } & TerminalSize &
+      TerminalPlace)
+  /** An empty title takes it away. */
+  | { readonly op: "rename"; readonly terminalId: string; readonly title: string }
   | { readonly op: "close"; readonly terminalId: string }
   | { readonly op: "attach"; readonly terminalId: string }
   | { readonly op: "shut-down" }
@@ -54,6 +67,9 @@ export function decodeClose(body: Buffer): { readonly closeCode: number; readonl
 }
 
 const terminalIdPattern = /^[a-z0-9-]{1,40}$/;
+const namePattern = /^[a-z0-9][a-z0-9-]{0,23}$/;
+/** Longest title, characters. */
+export const maxTitleLength = 40;
 
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
@@ -87,12 +103,44 @@ function readTerminalId(value: unknown): string {
   );
 }
 
+function readPlace(value: Record<string, unknown>): TerminalPlace {
+  const { host, name, title } = value;
+  for (const text of [host, name ?? "main"]) {
+    if (typeof text === "string" && namePattern.test(text)) continue;
+    throw new TerminalError(
+      "terminal-name-invalid",
+      "names of hosts and terminals have 1 to 24 characters of a-z, 0-9 and -",
+    );
+  }
+  return {
+    host: host as string,
+    ...(name !== undefined && { name: name as string }),
+    ...(title !== undefined && { title: readTitle(title) }),
+  };
+}
+
+function readTitle(value: unknown): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
+  const unfit = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/;
+  if (typeof value === "string" && value.length <= maxTitleLength && !unfit.test(value)) {
+    return value.trim();
+  }
+  throw new TerminalError(
+    "terminal-name-invalid",
+    `a terminal's title is one line of at most ${maxTitleLength} characters`,
+  );
+}
+
 /**
  * A request as it came over the socket. Throws `TerminalError` `keeper-version` for another
  * version's, the other codes for fields that don't fit, `SyntaxError` for what is no JSON.
  */
 export function decodeRequest(body: Buffer): ControlRequest {
   const value: unknown = JSON.parse(body.toString("utf8"));
+  // Any version may end a keeper: that is how an upgrade gets rid of an old one.
+  if (isRecord(value) && value["op"] === "shut-down") {
+    return { version: controlVersion, op: "shut-down" };
+  }
   if (!isRecord(value) || value["version"] !== controlVersion) {
     throw new TerminalError(
       "keeper-version",
@@ -102,11 +150,17 @@ export function decodeRequest(body: Buffer): ControlRequest {
   const version = controlVersion;
   switch (value["op"]) {
     case "list":
-    case "shut-down":
-      return { version, op: value["op"] };
+      return { version, op: "list" };
     case "close":
     case "attach":
       return { version, op: value["op"], terminalId: readTerminalId(value["terminalId"]) };
+    case "rename":
+      return {
+        version,
+        op: "rename",
+        terminalId: readTerminalId(value["terminalId"]),
+        title: readTitle(value["title"]),
+      };
     case "open": {
       const { columns, rows } = value;
       if (typeof columns !== "number" || typeof rows !== "number") {
@@ -117,6 +171,7 @@ export function decodeRequest(body: Buffer): ControlRequest {
         op: "open",
         terminalId: readTerminalId(value["terminalId"]),
         command: readCommand(value["command"]),
+        ...readPlace(value),
         columns,
         rows,
       };

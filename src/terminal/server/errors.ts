@@ -2,6 +2,7 @@
 export type TerminalErrorCode =
   | "terminal-not-found"
   | "terminal-id-invalid"
+  | "terminal-name-invalid"
   | "lab-id-invalid"
   | "command-invalid"
   | "size-invalid"

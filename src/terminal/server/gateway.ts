@@ -8,7 +8,7 @@ import type { WebSocket } from "ws";
 import type { PtyCommand } from "../../../sandbox/index.ts";
 import { clampSize, closeCodes, type TerminalSize } from "../protocol.ts";
 import { Bridge, type BridgeOptions } from "./bridge.ts";
-import type { TerminalInfo } from "./control.ts";
+import type { TerminalInfo, TerminalPlace } from "./control.ts";
 import { TerminalError, type TerminalErrorCode } from "./errors.ts";
 import {
   ask,
@@ -72,18 +72,23 @@ export class TerminalGateway implements AsyncDisposable {
 
   /**
    * Opens a terminal and starts the lab's keeper where none runs. `command` is told the new
-   * terminal's id. Sizes are bounded to what a terminal can have.
+   * terminal's id. Sizes are bounded to what a terminal can have. Where a shell runs in a terminal
+   * of that name on that host already, resolves with that one.
    */
   async open(
     labId: string,
     command: (terminalId: string) => PtyCommand,
     size: TerminalSize,
+    place: TerminalPlace,
   ): Promise<TerminalInfo> {
     const terminalId = `t-${randomUUID().slice(0, 18)}`;
     const request: KeeperRequest = {
       op: "open",
       terminalId,
       command: command(terminalId),
+      host: place.host,
+      ...(place.name !== undefined && { name: place.name }),
+      ...(place.title !== undefined && { title: place.title }),
       ...clampSize(size),
     };
     const { terminals } = await this.#request(await this.#connectOrStart(labId), request).catch(
@@ -93,7 +98,9 @@ export class TerminalGateway implements AsyncDisposable {
         return this.#request(await this.#connectOrStart(labId), request);
       },
     );
-    const opened = terminals.find(({ id }) => id === terminalId);
+    const named = ({ host, name }: TerminalInfo) =>
+      name !== undefined && name === place.name && host === place.host;
+    const opened = terminals.find(({ id }) => id === terminalId) ?? terminals.find(named);
     if (opened === undefined) {
       throw new TerminalError("terminal-not-found", `terminal ${terminalId} ended while it opened`);
     }
@@ -107,6 +114,18 @@ export class TerminalGateway implements AsyncDisposable {
       throw new TerminalError("terminal-not-found", `lab ${labId} has no terminal ${terminalId}`);
     }
     await this.#request(socket, { op: "close", terminalId });
+  }
+
+  /** Gives a terminal another title; an empty one brings back its own. */
+  async rename(labId: string, terminalId: string, title: string): Promise<TerminalInfo> {
+    const socket = await connectKeeper(keeperPaths(this.#stateDir, labId));
+    const unknown = () =>
+      new TerminalError("terminal-not-found", `lab ${labId} has no terminal ${terminalId}`);
+    if (socket === undefined) throw unknown();
+    const { terminals } = await this.#request(socket, { op: "rename", terminalId, title });
+    const renamed = terminals.find(({ id }) => id === terminalId);
+    if (renamed === undefined) throw unknown();
+    return renamed;
   }
 
   /**

@@ -1,6 +1,7 @@
 /** Terminals on the server: everything that `src/server` needs of them. */
 export { closeCodes, limits, terminalSubprotocol } from "../protocol.ts";
-export type { TerminalInfo } from "./control.ts";
+export type { TerminalInfo, TerminalPlace } from "./control.ts";
+export { maxTitleLength } from "./control.ts";
 export type { TerminalErrorCode } from "./errors.ts";
 export { TerminalError } from "./errors.ts";
 export type { TerminalGatewayOptions } from "./gateway.ts";

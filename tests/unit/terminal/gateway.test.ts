@@ -6,7 +6,7 @@ import { describe, expect, test } from "vitest";
 import type { WebSocket } from "ws";
 import { TerminalGateway } from "../../../src/terminal/server/index.ts";
 import { maxPendingInputBytes } from "../../../src/terminal/server/keeper/pty.ts";
-import { shell, size, TestServer, until } from "./harness.ts";
+import { place, shell, size, TestServer, until } from "./harness.ts";
 
 const quiet = "stty -echo; echo ready; exec cat >/dev/null";
 
@@ -27,7 +27,7 @@ describe("a terminal", () => {
     using client = await server.connect(id);
     client.type("hello\r");
     await client.sees("got:hello");
-    expect(await server.gateway.list("lab")).toEqual([{ id, title: "Terminal 1", ...size }]);
+    expect(await server.gateway.list("lab")).toEqual([{ id, number: 1, host: "host1", ...size }]);
   });
 
   test("has a socket for its owner alone", async () => {
@@ -65,7 +65,7 @@ describe("a terminal", () => {
     expect((await server.gateway.list("lab"))[0]?.exited).toEqual({ code: 7 });
     client.type("nobody reads this");
     client.send({ type: "resize", columns: 50, rows: 20 });
-    client.send({ type: "run", id: "r", command: "ls" });
+    client.run("r", "ls");
     await until("run is answered", () => client.of("run-acknowledged").length > 0);
     expect(client.of("run-acknowledged")[0]?.outcome).toBe("ended");
   });
@@ -124,7 +124,7 @@ describe("a terminal", () => {
     await using other = new TerminalGateway({ stateDir: server.stateDir });
     await Promise.all(
       [server.gateway, server.gateway, other, other].map((gateway) =>
-        gateway.open("lab", shell("sleep 100"), size),
+        gateway.open("lab", shell("sleep 100"), size, place),
       ),
     );
     await until("one keeper is left", async () => (await keeperPids(server)).length === 1);
@@ -146,7 +146,7 @@ describe("a terminal", () => {
   test("whose program cannot be found says so on its screen", async () => {
     await using server = await TestServer.start();
     const command = () => ({ file: "/nowhere/bash", args: [], env: {} });
-    const { id } = await server.gateway.open("lab", command, size);
+    const { id } = await server.gateway.open("lab", command, size, place);
     using client = await server.connect(id);
     await client.sees("/nowhere/bash");
     await until("it ended", () => client.of("exited").length > 0);
@@ -176,7 +176,7 @@ describe("a lost connection", () => {
       import { TerminalGateway } from ${JSON.stringify(new URL("../../../src/terminal/server/index.ts", import.meta.url).href)};
       const gateway = new TerminalGateway({ stateDir: ${JSON.stringify(server.stateDir)} });
       const command = () => ({ file: "/bin/sh", args: ["-c", "while read line; do echo got:$line; done"], env: {} });
-      const { id } = await gateway.open("lab", command, { columns: 80, rows: 24 });
+      const { id } = await gateway.open("lab", command, { columns: 80, rows: 24 }, { host: "host1" });
       process.send(id);
       setInterval(() => {}, 1000);
     `;
@@ -196,39 +196,182 @@ describe("a lost connection", () => {
   test("never types a command twice", async () => {
     await using server = await TestServer.start();
     const id = await server.open(
-      "stty -echo; echo ready; while read line; do echo ran:$line; done",
+      "stty -echo; echo ready; while printf '$ ' && read line; do echo ran:$line; done",
     );
     const outcomes: string[] = [];
     for (let round = 0; round < 3; round++) {
       using client = await server.connect(id);
       await client.sees("ready");
-      client.send({ type: "run", id: "lesson:1", command: "docker ps" });
-      client.send({ type: "run", id: "lesson:1", command: "docker ps" });
+      client.run("lesson:1", "docker ps");
+      client.run("lesson:1", "docker ps");
       await until("both are answered", () => client.of("run-acknowledged").length === 2);
       outcomes.push(...client.of("run-acknowledged").map(({ outcome }) => outcome));
     }
-    expect(outcomes).toEqual([
-      "typed",
-      "duplicate",
-      "duplicate",
-      "duplicate",
-      "duplicate",
-      "duplicate",
-    ]);
+    expect(outcomes).toEqual(["typed", ...Array(5).fill("duplicate")]);
     using client = await server.connect(id);
-    client.send({ type: "run", id: "lesson:2", command: "second\u001b[31m\u0003" });
+    await client.sees("ran:docker ps");
+    client.run("lesson:2", "second\u001b[31m\u0003");
     await client.sees("ran:second[31m");
     expect(client.text.match(/ran:docker ps/g)).toHaveLength(1);
   });
+});
 
-  test("types no command into a full-screen program", async () => {
+/** As a student has it on a lab host. */
+const bash = "PS1='root@host1:~# ' exec bash --norc --noprofile -i";
+
+describe("a command of a lesson", () => {
+  test("waits for the first prompt of a fresh shell", async () => {
+    await using server = await TestServer.start();
+    const id = await server.open(`sleep 0.5; ${bash}`);
+    using client = await server.connect(id);
+    client.run("a", "echo first-$((6*7))");
+    expect(await client.outcome("a")).toBe("typed");
+    await client.sees("first-42");
+  });
+
+  test("is not typed into a full-screen program, not even with Ctrl-C first", async () => {
     await using server = await TestServer.start();
     const id = await server.open("printf '\\033[?1049hfull'; exec cat >/dev/null");
     using client = await server.connect(id);
     await client.sees("full");
-    client.send({ type: "run", id: "a", command: "ls" });
-    await until("it is answered", () => client.of("run-acknowledged").length === 1);
-    expect(client.of("run-acknowledged")[0]?.outcome).toBe("full-screen");
+    client.run("a", "ls");
+    client.run("b", "ls", { interrupt: true });
+    expect([await client.outcome("a"), await client.outcome("b")]).toEqual([
+      "full-screen",
+      "full-screen",
+    ]);
+  });
+
+  test("is not typed while another runs, unless that ends on Ctrl-C or the user says so", async () => {
+    await using server = await TestServer.start();
+    const id = await server.open(bash);
+    using client = await server.connect(id);
+    await client.sees("host1:~# ");
+    client.run("cat", "cat");
+    expect(await client.outcome("cat")).toBe("typed");
+    client.run("at-once", "echo too-soon");
+    expect(await client.outcome("at-once")).toBe("no-prompt");
+    client.run("later", "echo too-soon");
+    expect(await client.outcome("later")).toBe("no-prompt");
+    client.run("anyway", "for-cat", { anyway: true });
+    expect(await client.outcome("anyway")).toBe("typed");
+    await until("cat has it", () => client.text.split("for-cat").length === 3);
+    client.run("interrupt", "echo after-$((6*7))", { interrupt: true });
+    expect(await client.outcome("interrupt")).toBe("typed");
+    await client.sees("after-42");
+    expect(client.text).not.toContain("too-soon");
+  });
+
+  test("is not typed where a program takes no Ctrl-C", async () => {
+    await using server = await TestServer.start();
+    const id = await server.open(bash);
+    using client = await server.connect(id);
+    await client.sees("host1:~# ");
+    client.type("trap '' INT; sleep 60\r");
+    await client.sees("sleep 60");
+    client.run("a", "echo never", { interrupt: true });
+    expect(await client.outcome("a")).toBe("no-prompt");
+    expect(client.text).not.toContain("never");
+  });
+
+  test("takes the place of what stands half typed, and is not added to a command that is not complete", async () => {
+    await using server = await TestServer.start();
+    const id = await server.open(bash);
+    using client = await server.connect(id);
+    await client.sees("host1:~# ");
+    client.type("rm -rf half-typed");
+    await client.sees("half-typed");
+    client.run("a", "echo whole-$((6*7))");
+    expect(await client.outcome("a")).toBe("typed");
+    await client.sees("whole-42");
+    client.type("echo 'open\r");
+    await client.sees("h> ");
+    client.run("b", "echo b");
+    expect(await client.outcome("b")).toBe("no-prompt");
+    client.run("c", "echo closed-$((6*7))", { interrupt: true });
+    expect(await client.outcome("c")).toBe("typed");
+    await client.sees("closed-42");
+  });
+
+  test("is typed at the prompt of a shell in a shell, also of a plain one", async () => {
+    await using server = await TestServer.start();
+    const id = await server.open(bash);
+    using client = await server.connect(id);
+    await client.sees("host1:~# ");
+    client.run("a", "PS1='/ # ' sh");
+    expect(await client.outcome("a")).toBe("typed");
+    await client.sees("\r/ # ");
+    client.run("b", "echo inner-$((6*7))");
+    expect(await client.outcome("b")).toBe("typed");
+    await client.sees("inner-42");
+    client.run("c", "sleep 60");
+    await client.outcome("c");
+    client.run("d", "echo never");
+    expect(await client.outcome("d")).toBe("no-prompt");
+  });
+
+  test("that waits for a prompt is dropped with the page that asked", async () => {
+    await using server = await TestServer.start();
+    const id = await server.open(`sleep 1; ${bash}`);
+    {
+      using client = await server.connect(id);
+      client.run("a", "echo never");
+      await sleep(200);
+    }
+    using client = await server.connect(id);
+    await client.sees("host1:~# ");
+    client.run("b", "echo shown-$((6*7))");
+    await client.sees("shown-42");
+    expect(client.text).not.toContain("never");
+  });
+});
+
+describe("terminals of several hosts", () => {
+  test("are found again by their names, and carry their titles", async () => {
+    await using server = await TestServer.start();
+    const open = (host: string, name?: string, script = "sleep 100") =>
+      server.gateway.open("lab", shell(script), size, { host, ...(name && { name }) });
+    const main = await open("host1", "main");
+    expect((await open("host1", "main")).id).toBe(main.id);
+    const other = await open("host2", "main");
+    expect(other).toMatchObject({ host: "host2", name: "main", number: 2 });
+    await open("host1");
+    await server.gateway.rename("lab", other.id, "захват 🦈");
+    const list = await server.gateway.list("lab");
+    expect(list.map(({ host, name, title, number }) => [host, name, title, number])).toEqual([
+      ["host1", "main", undefined, 1],
+      ["host2", "main", "захват 🦈", 2],
+      ["host1", undefined, undefined, 3],
+    ]);
+    expect((await open("host2", "main")).id).toBe(other.id);
+    await server.gateway.rename("lab", other.id, "");
+    expect((await server.gateway.list("lab"))[1]?.title).toBeUndefined();
+  });
+
+  test("give their name on once their shell has ended", async () => {
+    await using server = await TestServer.start();
+    const open = (script: string) =>
+      server.gateway.open("lab", shell(script), size, { host: "host1", name: "capture" });
+    const first = await open("exit 3");
+    await until("it ended", async () => (await server.gateway.list("lab"))[0]?.exited?.code === 3);
+    const second = await open("sleep 100");
+    expect(second.id).not.toBe(first.id);
+    expect((await server.gateway.list("lab")).map(({ id }) => id)).toEqual([second.id]);
+  });
+
+  test.each([
+    [{ host: "" }],
+    [{ host: "host1", name: "../main" }],
+    [{ host: "host1", title: "a\nb" }],
+    [{ host: "host1", title: "\u202eevil" }],
+    [{ host: "host1", title: "x".repeat(41) }],
+  ])("refuse the place %j", async (bad) => {
+    await using server = await TestServer.start();
+    await server.open("sleep 100");
+    await expect(server.gateway.open("lab", shell("sleep 1"), size, bad)).rejects.toMatchObject({
+      code: "terminal-name-invalid",
+    });
+    expect(await server.gateway.list("lab")).toHaveLength(1);
   });
 });
 
@@ -240,7 +383,7 @@ describe("a client that misbehaves", () => {
     ["resize to 0×0", (socket) => socket.send(Buffer.from([3, 0, 0, 0, 0]))],
     ["resize cut short", (socket) => socket.send(Buffer.from([3, 0]))],
     ["ack of what was never sent", (socket) => socket.send(Buffer.from([4, 255, 0, 0, 0]))],
-    ["command of broken UTF-8", (socket) => socket.send(Buffer.from([2, 1, 65, 0xff]))],
+    ["command of broken UTF-8", (socket) => socket.send(Buffer.from([2, 0, 1, 65, 0xff]))],
     ["too big a message", (socket) => socket.send(Buffer.alloc(100_000, 1))],
     [
       "10,000 messages at once",

@@ -12,6 +12,7 @@ import {
   type ClientMessage,
   decodeServerMessage,
   encodeClientMessage,
+  type RunOutcome,
   type ServerMessage,
   terminalSubprotocol,
 } from "../../../src/terminal/protocol.ts";
@@ -26,6 +27,7 @@ export function shell(script: string): () => PtyCommand {
 }
 
 export const size = { columns: 80, rows: 24 } as const;
+export const place = { host: "host1" } as const;
 
 /** Polls until `check` is true; fails with `what` after `timeoutMs`. */
 export async function until(
@@ -79,7 +81,7 @@ export class TestServer implements AsyncDisposable {
   }
 
   async open(script: string, lab = "lab"): Promise<string> {
-    return (await this.gateway.open(lab, shell(script), size)).id;
+    return (await this.gateway.open(lab, shell(script), size, place)).id;
   }
 
   url(terminalId: string, lab = "lab"): string {
@@ -158,6 +160,17 @@ export class TestClient implements Disposable {
 
   send(message: ClientMessage): void {
     this.webSocket.send(encodeClientMessage(message));
+  }
+
+  run(id: string, command: string, how: { interrupt?: boolean; anyway?: boolean } = {}): void {
+    this.send({ type: "run", id, command, interrupt: false, anyway: false, ...how });
+  }
+
+  /** What became of a run, once it is told. */
+  async outcome(id: string): Promise<RunOutcome> {
+    const told = () => this.of("run-acknowledged").find((message) => message.id === id);
+    await until(`run ${id} is answered`, () => told() !== undefined, 15_000);
+    return told()?.outcome as RunOutcome;
   }
 
   type(text: string): void {

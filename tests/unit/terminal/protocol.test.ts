@@ -17,7 +17,13 @@ const bytes = Uint8Array.from([0, 1, 0x1b, 0x80, 0xff]);
 const clientMessages: readonly ClientMessage[] = [
   { type: "input", bytes },
   { type: "input", bytes: new Uint8Array() },
-  { type: "run", id: "iptables:1", command: "docker network create сеть 🐳" },
+  {
+    type: "run",
+    id: "iptables:1",
+    command: "docker network create сеть 🐳",
+    interrupt: true,
+    anyway: false,
+  },
   { type: "resize", columns: 2, rows: 1 },
   { type: "resize", columns: 500, rows: 300 },
   { type: "ack", bytes: 0xffff_ffff },
@@ -84,12 +90,13 @@ describe("the wire codec", () => {
       [0x03, 0, 0, 0, 0],
       [0x03, 0xff, 0xff, 0xff, 0xff],
       [0x04, 1],
-      [0x02, 1, 0x41],
-      [0x02, 200, 0x41, 0x41],
-      [0x02, 1, 0x20, 0x41],
-      [0x02, 1, 0x41, 0xff],
-      [0x02, 1, 0xff, 0x41],
-      [0x02, 0, 0x41, 0x41],
+      [0x02, 0, 1, 0x41],
+      [0x02, 0, 200, 0x41, 0x41],
+      [0x02, 0, 1, 0x20, 0x41],
+      [0x02, 0, 1, 0x41, 0xff],
+      [0x02, 0, 1, 0xff, 0x41],
+      [0x02, 0, 0, 0x41, 0x41],
+      [0x02, 4, 1, 0x41, 0x41],
     ];
     const answers = frames.map((frame) =>
       refusal(() => decodeClientMessage(Uint8Array.from(frame))),
@@ -103,12 +110,13 @@ describe("the wire codec", () => {
         "1008 size-out-of-range: a terminal of 0×0 is outside 2×1 to 500×300",
         "1008 size-out-of-range: a terminal of 65535×65535 is outside 2×1 to 500×300",
         "1002 wrong-length: ack message of 2 bytes",
-        "1002 wrong-length: run message of 3 bytes",
         "1002 wrong-length: run message of 4 bytes",
+        "1002 wrong-length: run message of 5 bytes",
         "1002 run-id-invalid: a run id is 1 to 64 of A-Z a-z 0-9 _ . : -",
         "1007 text-not-utf8: text that is not UTF-8",
         "1007 text-not-utf8: text that is not UTF-8",
         "1002 run-id-invalid: a run id is 1 to 64 of A-Z a-z 0-9 _ . : -",
+        "1002 value-out-of-range: unknown run flags 4",
       ]
     `);
     const tooBig = new Uint8Array(limits.clientMessageBytes + 1).fill(1);
@@ -117,7 +125,13 @@ describe("the wire codec", () => {
     );
     expect(
       refusal(() =>
-        encodeClientMessage({ type: "run", id: "a", command: "x".repeat(limits.commandBytes + 1) }),
+        encodeClientMessage({
+          type: "run",
+          id: "a",
+          command: "x".repeat(limits.commandBytes + 1),
+          interrupt: false,
+          anyway: false,
+        }),
       ),
     ).toMatchInlineSnapshot(`"1002 command-invalid: a command has 1 to 8192 bytes, not 8193"`);
   });

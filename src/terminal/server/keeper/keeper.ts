@@ -154,12 +154,21 @@ export class Keeper {
       case "close":
         this.#close(this.#find(request.terminalId));
         return;
+      case "rename":
+        this.#find(request.terminalId).title = request.title;
+        return;
       case "shut-down":
         this.shutDown();
     }
   }
 
   #open(request: Extract<ControlRequest, { op: "open" }>): void {
+    const namesake = [...this.#terminals.values()].find(
+      ({ place }) =>
+        request.name !== undefined && place.name === request.name && place.host === request.host,
+    );
+    if (namesake?.ended === false) return;
+    if (namesake !== undefined) this.#close(namesake);
     if (this.#terminals.size >= maxTerminals) {
       throw new TerminalError(
         "too-many-terminals",
@@ -172,10 +181,19 @@ export class Keeper {
         `there is a terminal ${request.terminalId} already`,
       );
     }
-    const title = `Terminal ${this.#opened + 1}`;
+    const { terminalId: id, command, host, name, title } = request;
+    const place = {
+      host,
+      ...(name !== undefined && { name }),
+      ...(title !== undefined && { title }),
+    };
     let terminal: Terminal;
     try {
-      terminal = new Terminal(request.terminalId, title, request.command, clampSize(request));
+      terminal = new Terminal(
+        { id, number: this.#opened + 1, ...place },
+        command,
+        clampSize(request),
+      );
     } catch (cause) {
       const why = cause instanceof Error ? cause.message : String(cause);
       throw new TerminalError(

@@ -33,6 +33,11 @@ const tailBytes = 4096;
  */
 const specialBytes = [0x07, 0x0e, 0x0f, 0x18, 0x1a, 0x1b, 0xc2];
 
+/** What a shell that does not speak readline's language shows in front of the cursor. */
+const promptText = /[#$%>] $/;
+/** Bash's own sign that a command is not complete. */
+const continuationPrompt = "> ";
+
 /** State that xterm keeps and its serialize addon 0.14 leaves out. */
 interface UnserializedState {
   cursorHidden: boolean;
@@ -96,6 +101,8 @@ export class Mirror implements Disposable {
   #slice: NodeJS.Immediate | undefined;
   #idle: NodeJS.Timeout | undefined;
   #skippedBytes = 0;
+  #prompts = 0;
+  #lineFeeds = 0;
 
   constructor(size: TerminalSize, listener: MirrorListener) {
     this.#listener = listener;
@@ -112,6 +119,9 @@ export class Mirror implements Disposable {
     });
     this.#terminal.onTitleChange((title) => {
       this.#title = title;
+    });
+    this.#terminal.onLineFeed(() => {
+      this.#lineFeeds += 1;
     });
     this.#watchState();
   }
@@ -141,6 +151,32 @@ export class Mirror implements Disposable {
   get bracketedPaste(): boolean {
     this.flush();
     return this.#terminal.modes.bracketedPasteMode;
+  }
+
+  /** How often readline has begun to wait for a line. */
+  get prompts(): number {
+    this.flush();
+    return this.#prompts;
+  }
+
+  /** Line feeds that were parsed; those that were fast-forwarded over are not among them. */
+  get lineFeeds(): number {
+    this.flush();
+    return this.#lineFeeds;
+  }
+
+  /**
+   * What waits for a new command: readline, which says so; something that looks like a prompt; or
+   * nothing.
+   */
+  get prompt(): "readline" | "text" | undefined {
+    this.flush();
+    const { active } = this.#terminal.buffer;
+    const line = active.getLine(active.baseY + active.cursorY);
+    const before = line?.translateToString(false, 0, active.cursorX) ?? "";
+    if (before === continuationPrompt) return undefined;
+    if (this.#terminal.modes.bracketedPasteMode) return "readline";
+    return promptText.test(before) ? "text" : undefined;
   }
 
   /** Takes the next output. `bytes` must not change later. */
@@ -294,6 +330,7 @@ export class Mirror implements Disposable {
     const setModes = (params: (number | number[])[], on: boolean): boolean => {
       for (const mode of params) {
         if (mode === 25) this.#state.cursorHidden = !on;
+        if (mode === 2004 && on) this.#prompts += 1;
         if (mode === 1006 || mode === 1016) this.#state.mouseEncoding = on ? mode : undefined;
       }
       return false;

@@ -7,12 +7,12 @@ import {
   type RunOutcome,
   type TerminalSize,
 } from "../../protocol.ts";
-import type { TerminalInfo } from "../control.ts";
+import type { TerminalInfo, TerminalPlace } from "../control.ts";
 import { TerminalError } from "../errors.ts";
 import { Mirror } from "./mirror.ts";
 import { OutputGatherer, outputOffset } from "./output-gatherer.ts";
 import { Pty } from "./pty.ts";
-import { typeCommand } from "./typed-command.ts";
+import { clearLine, typeCommand } from "./typed-command.ts";
 import type { Viewer } from "./viewer.ts";
 
 /** Viewers of one terminal, at most. */
@@ -26,15 +26,39 @@ const unwatchedBytes = 512 * 1024;
 const unwatchedWindowMs = 100;
 
 const controlC = 0x03;
+const lineEnds = [0x0a, 0x0d];
+/** A fresh shell shows its first prompt within this time. */
+const firstPromptMs = 10_000;
+/** A command that is about to end has this long: who pressed a moment too early need not press again. */
+const graceMs = 400;
+/** What takes longer to end on Ctrl-C does not end on it. */
+const interruptMs = 3_000;
+/** While a run waits for a prompt, it is looked for each so often, and with each output. */
+const promptPollMs = 50;
+
+/** A `run` that waits for a prompt. */
+interface WaitingRun {
+  readonly viewer: Viewer;
+  readonly id: string;
+  readonly command: string;
+  readonly untilMs: number;
+}
 
 export class Terminal {
   readonly id: string;
-  readonly title: string;
+  readonly #number: number;
+  #place: TerminalPlace;
   readonly #pty: Pty;
   readonly #mirror: Mirror;
   readonly #gatherer: OutputGatherer;
   readonly #viewers = new Set<Viewer>();
   readonly #runIds = new Set<string>();
+  readonly #openedMs = performance.now();
+  #waitingRun: WaitingRun | undefined;
+  #promptTimer: NodeJS.Timeout | undefined;
+  /** What the screen had shown when a line was entered last; a prompt after that is a new one. */
+  #entered = { lineFeeds: 0, prompts: 0 };
+  #sawPrompt = false;
   #size: TerminalSize;
   #exit: { readonly code: number; readonly signal: number } | undefined;
   #unwatchedBytes = 0;
@@ -43,9 +67,15 @@ export class Terminal {
   readonly #whenEnded = Promise.withResolvers<void>();
 
   /** Throws what the kernel said where no PTY can be had. */
-  constructor(id: string, title: string, command: PtyCommand, size: TerminalSize) {
+  constructor(
+    identity: TerminalPlace & { readonly id: string; readonly number: number },
+    command: PtyCommand,
+    size: TerminalSize,
+  ) {
+    const { id, number, ...place } = identity;
     this.id = id;
-    this.title = title;
+    this.#number = number;
+    this.#place = place;
     this.#size = size;
     this.#mirror = new Mirror(size, {
       onReply: (text) => this.#pty.write(Buffer.from(text, "utf8")),
@@ -65,10 +95,26 @@ export class Terminal {
   get info(): TerminalInfo {
     return {
       id: this.id,
-      title: this.title,
+      number: this.#number,
+      ...this.#place,
       ...this.#size,
       ...(this.#exit === undefined ? {} : { exited: { code: this.#exit.code } }),
     };
+  }
+
+  get place(): TerminalPlace {
+    return this.#place;
+  }
+
+  /** An empty title takes it away. */
+  set title(title: string) {
+    const { title: _before, ...place } = this.#place;
+    this.#place = title === "" ? place : { ...place, title };
+  }
+
+  /** The shell has ended. */
+  get ended(): boolean {
+    return this.#exit !== undefined;
   }
 
   /** The shell has ended, and nobody looks at what it left. */
@@ -94,6 +140,8 @@ export class Terminal {
 
   detach(viewer: Viewer): void {
     if (!this.#viewers.delete(viewer)) return;
+    // Nobody would be told that it was typed.
+    if (this.#waitingRun?.viewer === viewer) this.#waitingRun = undefined;
     this.#updateSize();
     this.#updateFlow();
   }
@@ -110,13 +158,11 @@ export class Terminal {
       case "input":
         this.#input(viewer, decoded.bytes);
         return;
-      case "run":
-        viewer.send({
-          type: "run-acknowledged",
-          id: decoded.id,
-          outcome: this.#run(decoded.id, decoded.command),
-        });
+      case "run": {
+        const outcome = this.#run(viewer, decoded);
+        if (outcome !== "later") this.#acknowledge(viewer, decoded.id, outcome);
         return;
+      }
       case "resize":
         viewer.size = { columns: decoded.columns, rows: decoded.rows };
         this.#updateSize();
@@ -134,6 +180,7 @@ export class Terminal {
   close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#unwatchedTimer);
+    this.#settleRun("ended");
     for (const viewer of this.#viewers) {
       viewer.close(closeCodes.terminalClosed, "this terminal was closed");
     }
@@ -155,6 +202,7 @@ export class Terminal {
         text: `Ctrl-C: ${dropped} bytes of input that waited were dropped.`,
       });
     }
+    if (bytes.some((byte) => lineEnds.includes(byte))) this.#noteEntered();
     if (this.#pty.write(bytes)) return;
     viewer.send({
       type: "notice",
@@ -163,16 +211,86 @@ export class Terminal {
     });
   }
 
-  #run(id: string, command: string): RunOutcome {
+  /** `later`: it waits for a prompt, and is acknowledged then. */
+  #run(
+    viewer: Viewer,
+    { id, command, interrupt, anyway }: Extract<ClientMessage, { type: "run" }>,
+  ): RunOutcome | "later" {
     if (this.#runIds.has(id)) return "duplicate";
+    if (this.#waitingRun?.id === id) {
+      // The same one again, over another connection: it is told the outcome.
+      this.#waitingRun = { ...this.#waitingRun, viewer };
+      return "later";
+    }
     if (this.#exit !== undefined) return "ended";
     this.#gatherer.flush();
     if (this.#mirror.fullScreen) return "full-screen";
-    if (!this.#pty.write(typeCommand(command, this.#mirror.bracketedPaste))) return "busy";
+    if (anyway) return this.#type(id, command, false);
+    if (this.#waitingRun !== undefined) return "no-prompt";
+    if (this.#atPrompt) return this.#type(id, command, true);
+    const nowMs = performance.now();
+    let untilMs = nowMs + graceMs;
+    if (!this.#sawPrompt) untilMs = Math.max(untilMs, this.#openedMs + firstPromptMs);
+    if (interrupt) {
+      this.#pty.dropPendingInput();
+      this.#noteEntered();
+      this.#pty.write(Buffer.from([controlC]));
+      untilMs = nowMs + interruptMs;
+    }
+    this.#waitingRun = { viewer, id, command, untilMs };
+    this.#lookForPrompt();
+    return "later";
+  }
+
+  #type(id: string, command: string, atPrompt: boolean): RunOutcome {
+    const typed = typeCommand(command, this.#mirror.bracketedPaste);
+    if (!this.#pty.write(atPrompt ? Buffer.concat([clearLine, typed]) : typed)) return "busy";
+    this.#noteEntered();
     this.#runIds.add(id);
     const [oldest] = this.#runIds;
     if (this.#runIds.size > rememberedRunIds && oldest !== undefined) this.#runIds.delete(oldest);
     return "typed";
+  }
+
+  /** Whether a shell, or something like one, waits for a new command. */
+  get #atPrompt(): boolean {
+    const { prompts, lineFeeds, prompt } = this.#mirror;
+    const entered = this.#entered;
+    // Readline asks for marked pastes while it waits, and for unmarked ones while a command runs.
+    const waits =
+      prompt === "readline"
+        ? prompts > entered.prompts
+        : lineFeeds > entered.lineFeeds || !this.#sawPrompt;
+    if (prompt === undefined || !waits) return false;
+    this.#sawPrompt = true;
+    return true;
+  }
+
+  #noteEntered(): void {
+    const { prompts, lineFeeds } = this.#mirror;
+    this.#entered = { prompts, lineFeeds };
+  }
+
+  #lookForPrompt(): void {
+    const run = this.#waitingRun;
+    clearTimeout(this.#promptTimer);
+    if (run === undefined) return;
+    this.#gatherer.flush();
+    if (this.#mirror.fullScreen) this.#settleRun("full-screen");
+    else if (this.#atPrompt) this.#settleRun(this.#type(run.id, run.command, true));
+    else if (performance.now() >= run.untilMs) this.#settleRun("no-prompt");
+    else this.#promptTimer = setTimeout(() => this.#lookForPrompt(), promptPollMs);
+  }
+
+  #settleRun(outcome: RunOutcome): void {
+    const run = this.#waitingRun;
+    clearTimeout(this.#promptTimer);
+    this.#waitingRun = undefined;
+    if (run !== undefined) this.#acknowledge(run.viewer, run.id, outcome);
+  }
+
+  #acknowledge(viewer: Viewer, id: string, outcome: RunOutcome): void {
+    viewer.send({ type: "run-acknowledged", id, outcome });
   }
 
   #output(frame: Buffer): void {
@@ -233,6 +351,7 @@ export class Terminal {
     this.#exit = exit;
     this.#whenEnded.resolve();
     if (this.#closed) return;
+    this.#settleRun("ended");
     this.#gatherer.flush();
     for (const viewer of this.#viewers) viewer.send({ type: "exited", ...exit });
   }

@@ -25,6 +25,7 @@ import changes
 import disks
 import engine_api
 import facts
+import files
 import hosts
 import limits
 import marks
@@ -44,6 +45,9 @@ OPERATIONS = {
     "dns": probes.dns,
     "features": probes.features,
     "read": probes.read,
+    "look": files.look,
+    "write": files.write,
+    "states": files.states,
     "http": engine_api.http,
     "images": engine_api.images,
     "prepare": hosts.prepare,

@@ -11,7 +11,8 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 SYS_MOVE_MOUNT, SYS_FSOPEN, SYS_FSCONFIG, SYS_FSMOUNT, SYS_OPENAT2 = 429, 430, 431, 432, 437
 FSCONFIG_SET_FLAG, FSCONFIG_SET_STRING, FSCONFIG_CMD_CREATE = 0, 1, 6
 MOVE_MOUNT_F_EMPTY_PATH, MOUNT_ATTR_NODEV, AT_FDCWD = 4, 4, -100
-RESOLVE_NO_MAGICLINKS, RESOLVE_IN_ROOT = 0x02, 0x10  # openat2(2)
+# openat2(2)
+RESOLVE_NO_XDEV, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, RESOLVE_IN_ROOT = 0x01, 0x02, 0x04, 0x10
 
 
 class Refused(Exception):
@@ -46,11 +47,11 @@ def place(mount, target):
     call("move_mount", SYS_MOVE_MOUNT, mount, b"", AT_FDCWD, target.encode(), MOVE_MOUNT_F_EMPTY_PATH)
 
 
-def open_in_root(root, path, flags):
+def open_in_root(root, path, flags, resolve=RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS):
     """Opens a path as a process with that root directory would: a symbolic link that a student made never leads
     out. `flags` must not let it block."""
-    how = struct.pack("QQQ", flags | os.O_CLOEXEC, 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
-    descriptor = LIBC.syscall(SYS_OPENAT2, root, os.fsencode(path.lstrip("/")), how, len(how))
+    how = struct.pack("QQQ", flags | os.O_CLOEXEC, 0, resolve)
+    descriptor = LIBC.syscall(SYS_OPENAT2, root, os.fsencode(path.lstrip("/") or "."), how, len(how))
     if descriptor < 0:
         raise OSError(ctypes.get_errno(), f"{path}: {os.strerror(ctypes.get_errno())}")
     return descriptor
