@@ -121,13 +121,8 @@ const en = {
     exercise: { empty: "not solved", begun: "tried", done: "solved" },
     serverGone: "The course server does not answer. Is it still running?",
     run: {
-      sent: "Typed into the terminal.",
-      duplicate: "Was typed already.",
-      "not-connected": "The terminal is not connected: nothing was typed. Press again when it is.",
-      starting: "The lab is starting. Press Run again when the prompt is there.",
       copied: "Copied.",
       copyRefused: "The browser does not let this page copy: select the text instead.",
-      show: "Show the lab",
     },
     check: {
       passed: "Passed",
@@ -318,14 +313,8 @@ const ru: SiteText = {
     exercise: { empty: "не решено", begun: "были попытки", done: "решено" },
     serverGone: "Сервер курса не отвечает. Он ещё работает?",
     run: {
-      sent: "Набрано в терминале.",
-      duplicate: "Уже было набрано.",
-      "not-connected":
-        "Терминал не подключён: ничего не набрано. Нажмите ещё раз, когда подключится.",
-      starting: "Лаборатория запускается. Нажмите ещё раз, когда появится приглашение.",
       copied: "Скопировано.",
       copyRefused: "Браузер не даёт странице копировать: выделите текст сами.",
-      show: "Показать лабораторию",
     },
     check: {
       passed: "Верно",

@@ -1,5 +1,13 @@
+import { fill } from "../i18n/fill.ts";
+import type { LabText } from "../i18n/lab.ts";
+import { plural } from "../i18n/plural.ts";
 import type { LabTerminals } from "../terminal/client/index.ts";
+import type { LabView } from "./api.ts";
+import type { LabFiles } from "./editor/index.ts";
 import { type LabPhase, type LabSession, labSession } from "./lab-session.ts";
+import { labWords } from "./words.ts";
+
+const MINUTE_MS = 60_000;
 
 const theme = (): "light" | "dark" =>
   document.documentElement.dataset["theme"] === "light" ? "light" : "dark";
@@ -8,12 +16,14 @@ const theme = (): "light" | "dark" =>
 export class LabPane extends HTMLElement {
   #session: LabSession | undefined;
   #terminals: LabTerminals | undefined;
+  #files: LabFiles | undefined;
   #mounted: string | undefined;
   #byHand = false;
 
   connectedCallback(): void {
     const session = labSession();
-    if (session === undefined) return;
+    const text = labWords();
+    if (session === undefined || text === undefined) return;
     this.#session = session;
     this.addEventListener("click", (event) => {
       const button = (event.target as Element).closest<HTMLElement>("[data-action]");
@@ -22,26 +32,27 @@ export class LabPane extends HTMLElement {
         this.#byHand = true;
         void session.start();
       }
-      if (action === "ask-reset") this.#dialog.showModal();
-      if (action === "keep") void session.keep();
+      if (action === "ask-reset") this.#askReset(text);
+      if (action === "keep") void this.#keep(session, text);
     });
     this.#dialog.addEventListener("close", () => {
       if (this.#dialog.returnValue !== "reset") return;
       this.#byHand = true;
+      this.#files?.forget();
       this.#unmount();
       void session.reset();
     });
-    new MutationObserver(() => this.#terminals?.setTheme(theme())).observe(
-      document.documentElement,
-      { attributeFilter: ["data-theme"] },
-    );
-    session.onChange((phase) => void this.#show(phase));
+    new MutationObserver(() => {
+      this.#terminals?.setTheme(theme());
+      this.#files?.setTheme(theme());
+    }).observe(document.documentElement, { attributeFilter: ["data-theme"] });
+    session.onChange((phase) => void this.#show(phase, text));
     session.watch();
     if (session.wasOpened) void session.start();
   }
 
   get #dialog(): HTMLDialogElement {
-    return this.#part<HTMLDialogElement>("dialog");
+    return this.#part<HTMLDialogElement>("dialog.lab-dialog");
   }
 
   #part<E extends HTMLElement>(selector: string): E {
@@ -50,62 +61,131 @@ export class LabPane extends HTMLElement {
     return part;
   }
 
-  async #show(phase: LabPhase): Promise<void> {
+  #say(selector: string, words: string): void {
+    const part = this.#part(selector);
+    // A status that says the same again would be read again.
+    if (part.textContent !== words) part.textContent = words;
+  }
+
+  async #show(phase: LabPhase, text: LabText): Promise<void> {
+    const { pane } = text;
+    const before = this.dataset["state"];
     this.dataset["state"] = phase.name;
     for (const card of this.querySelectorAll<HTMLElement>("[data-card]")) {
       card.hidden = card.dataset["card"] !== phase.name;
     }
-    this.#part("[data-action=ask-reset]").hidden = ["idle", "starting", "waiting"].includes(
+    this.#part(".lab-bar [data-action=ask-reset]").hidden = !["ready", "stopped"].includes(
       phase.name,
     );
-    const told = {
-      idle: "not started",
-      starting: "starting",
-      waiting: "waits for room",
-      ready: "ready",
-      stopped: "stopped",
-      broken: "does not run",
-    };
-    this.#warn(phase.name === "ready" ? phase.stopsInMs : undefined);
-    this.#part(".lab-status").textContent = told[phase.name];
-    this.#part(".lab-name").textContent = phase.name === "ready" ? phase.hosts : "Lab";
-    if (phase.name === "starting") this.#part(".lab-step").textContent = `${phase.step} …`;
-    if (phase.name === "broken") this.#part(".lab-problem").textContent = phase.problem;
-    if (phase.name === "waiting") this.#part(".lab-place").textContent = String(phase.place);
-    if (phase.name === "stopped") {
-      this.#part(".lab-reason").textContent = phase.reason;
-      this.#unmount();
+    if (phase.name !== "ready" || before !== "ready") {
+      this.#say(".lab-status", pane.states[phase.name]);
     }
-    if (phase.name === "ready") await this.#mount(phase.id);
+    this.#facts(phase.name === "ready" ? phase.view : undefined, text);
+    switch (phase.name) {
+      case "starting":
+        return this.#say(".lab-step", `${this.#step(phase.step, text)} …`);
+      case "waiting":
+        return this.#say(".lab-place", fill(pane.waiting.place, { place: phase.place }));
+      case "broken":
+        this.#part('[data-card="broken"] [data-action=ask-reset]').hidden = !phase.known;
+        this.#say(".lab-problem", phase.problem);
+        return this.#unmount();
+      case "stopped":
+        this.#say(".lab-reason", this.#reason(phase.reason, text));
+        return this.#unmount();
+      case "ready":
+        await this.#mount(phase.view, text);
+    }
   }
 
-  /** A lab is never stopped without a word before it, and time to say no. */
-  #warn(stopsInMs: number | undefined): void {
+  #step(step: string | undefined, { pane }: LabText): string {
+    const [, title = "", detail] = /^(.*?)(?: \((.*)\))?$/.exec(step ?? "") ?? [];
+    const words = step === undefined ? pane.starting.step : (pane.steps[title] ?? title);
+    return detail === undefined ? words : `${words} (${detail})`;
+  }
+
+  /** The server's words, but for the reason that a translation is known of. */
+  #reason(reason: string | undefined, { pane }: LabText): string {
+    return reason === undefined || /^Nobody used it/.test(reason) ? pane.stopped.idle : reason;
+  }
+
+  /** What the status line says of a lab that runs, and the warning before it is stopped for want of use. */
+  #facts(view: LabView | undefined, { language, pane }: LabText): void {
+    const { engine, idleMs, idleLimitMs, stopsInMs, hosts = [] } = view ?? {};
+    this.#say(".lab-hosts", hosts.map(({ name }) => name).join(", "));
+    this.#say(".lab-engine", engine == null ? "" : fill(pane.engine, { version: engine }));
+    const known = idleMs !== undefined && idleLimitMs !== undefined;
+    const limit = Math.round((idleLimitMs ?? 0) / MINUTE_MS);
+    const idle = Math.floor((idleMs ?? 0) / MINUTE_MS);
+    this.#say(".lab-idle", !known ? "" : idle < 1 ? pane.used : fill(pane.idle, { idle, limit }));
+    const extend = this.#part(".lab-extend");
+    extend.hidden = !known;
+    extend.title = fill(pane.extendHint, { limit });
     const warning = this.#part(".lab-warning");
     warning.hidden = stopsInMs === undefined;
-    if (stopsInMs === undefined) return;
-    const minutes = Math.max(1, Math.round(stopsInMs / 60_000));
-    this.#part(".lab-minutes").textContent = minutes === 1 ? "a minute" : `${minutes} minutes`;
+    if (stopsInMs !== undefined) {
+      const time = plural(language, pane.minutes, Math.max(1, Math.round(stopsInMs / MINUTE_MS)));
+      this.#say(".lab-warning-text", fill(pane.warning, { time }));
+    }
+    this.#part(".lab-engine-warning").hidden = engine !== null;
   }
 
-  async #mount(labId: string): Promise<void> {
+  async #keep(session: LabSession, { pane }: LabText): Promise<void> {
+    await session.keep();
+    const { phase } = session;
+    if (phase.name !== "ready" || phase.view.idleLimitMs === undefined) return;
+    const limit = Math.round(phase.view.idleLimitMs / MINUTE_MS);
+    this.#say(".lab-status", fill(pane.extended, { limit }));
+  }
+
+  #askReset({ pane }: LabText): void {
+    const files = this.#files?.unsaved ?? [];
+    const unsaved = this.#part(".lab-unsaved");
+    unsaved.hidden = files.length === 0;
+    unsaved.textContent = fill(pane.resetDialog.unsaved, { files: files.join(", ") });
+    this.#dialog.returnValue = "";
+    this.#dialog.showModal();
+  }
+
+  async #mount(view: LabView, text: LabText): Promise<void> {
+    const labId = view.id;
     if (this.#mounted === labId) return;
     this.#mounted = labId;
+    const hosts = view.hosts.map(({ name }) => name);
     // Only now: a page without a lab does not load the terminal.
     const { mountTerminals } = await import("../terminal/client/index.ts");
-    const terminals = mountTerminals(this.#part(".lab-terminals"), { labId, theme: theme() });
+    if (this.#mounted !== labId) return;
+    const openFiles = async () => {
+      const { LabFiles } = await import("./editor/index.ts");
+      if (this.#mounted !== labId || this.#terminals === undefined) return undefined;
+      this.#files ??= new LabFiles(this.#terminals, { labId, hosts, text, theme: theme() });
+      return this.#files;
+    };
+    const terminals = mountTerminals(this.#part(".lab-terminals"), {
+      ...{ labId, hosts, text, theme: theme() },
+      onFiles: () => void openFiles().then((files) => files?.ask()),
+    });
     this.#terminals = terminals;
     if (this.#session !== undefined) this.#session.terminals = terminals;
-    terminals.onStatus((status, text) => {
-      this.#part(".lab-status").textContent = status === "connected" ? "ready" : text;
+    terminals.onStatus((status, words) => {
+      this.dataset["connection"] = status;
+      this.#say(".lab-status", status === "connected" ? text.pane.states.ready : words);
+      // A shell that ended by itself may be the first sign of a lab that broke.
+      if (status === "ended" || status === "reconnecting") void this.#session?.look();
     });
     if (this.#byHand) terminals.focus();
+    if (localStorage.getItem(`patchbay.files.${labId}`) !== null) {
+      void openFiles().then((files) => files?.restore());
+    }
   }
 
   #unmount(): void {
+    this.#files?.dispose();
+    this.#files = undefined;
     this.#terminals?.dispose();
     this.#terminals = undefined;
     this.#mounted = undefined;
+    delete this.dataset["connection"];
     if (this.#session !== undefined) this.#session.terminals = undefined;
     this.#part(".lab-terminals").replaceChildren();
   }

@@ -1,21 +1,18 @@
-import { ApiError } from "../http-client/request.ts";
 import type { LabTerminals } from "../terminal/client/index.ts";
 import { getLab, keepLab, type LabView, openLab, resetLab } from "./api.ts";
+import { labWords, problemWords } from "./words.ts";
 
 export type LabPhase =
   | { readonly name: "idle" }
-  | { readonly name: "starting"; readonly step: string }
+  /** `step` in the server's words; without one the lab is being asked for. */
+  | { readonly name: "starting"; readonly step?: string }
   /** The machine is full; `place` in the line counts from 1. */
   | { readonly name: "waiting"; readonly place: number }
-  | {
-      readonly name: "ready";
-      readonly id: string;
-      readonly hosts: string;
-      /** Time until the lab stops unless it is used, milliseconds; only where that is near. */
-      readonly stopsInMs?: number;
-    }
-  | { readonly name: "stopped"; readonly reason: string }
-  | { readonly name: "broken"; readonly problem: string };
+  | { readonly name: "ready"; readonly id: string; readonly view: LabView }
+  /** `reason` in the server's words, where it is not that nobody used it. */
+  | { readonly name: "stopped"; readonly reason?: string }
+  /** `known`: there is a lab, which can be reset. */
+  | { readonly name: "broken"; readonly problem: string; readonly known: boolean };
 
 const POLL_MS = 400;
 const WAITING_POLL_MS = 2000;
@@ -29,6 +26,7 @@ export class LabSession {
   terminals: LabTerminals | undefined;
   #phase: LabPhase = { name: "idle" };
   #id: string | undefined;
+  #looking = false;
   readonly #listeners = new Set<(phase: LabPhase) => void>();
 
   constructor(lab: string) {
@@ -55,7 +53,7 @@ export class LabSession {
 
   async start(): Promise<void> {
     if (["starting", "waiting", "ready"].includes(this.#phase.name)) return;
-    this.#set({ name: "starting", step: "Asking for a host" });
+    this.#set({ name: "starting" });
     await this.#follow(() => openLab(this.lab));
   }
 
@@ -71,21 +69,20 @@ export class LabSession {
       this.#id = view.id;
       localStorage.setItem(this.#key, view.id);
       while (view.state === "starting" || view.state === "waiting") {
+        const { state, place = 1, step } = view;
         this.#set(
-          view.state === "waiting"
-            ? { name: "waiting", place: view.place ?? 1 }
-            : { name: "starting", step: view.step ?? "Asking for a host" },
+          state === "waiting"
+            ? { name: "waiting", place }
+            : { name: "starting", ...(step !== undefined && { step }) },
         );
-        await sleep(view.state === "waiting" ? WAITING_POLL_MS : POLL_MS);
+        await sleep(state === "waiting" ? WAITING_POLL_MS : POLL_MS);
         view = await getLab(view.id);
       }
       this.#show(view);
     } catch (error) {
-      const problem =
-        error instanceof ApiError
-          ? error.message
-          : "The course server does not answer. Is it still running?";
-      this.#set({ name: "broken", problem });
+      const text = labWords();
+      const problem = text === undefined ? String(error) : problemWords(text, error);
+      this.#set({ name: "broken", problem, known: this.#id !== undefined });
     }
   }
 
@@ -94,25 +91,30 @@ export class LabSession {
     if (this.#phase.name === "ready") this.#show(await keepLab(this.#phase.id));
   }
 
-  /** Looks now and then whether the lab is about to stop, or was stopped. */
+  /** Looks now and then whether the lab is about to stop, was stopped, or broke. */
   watch(): void {
-    setInterval(async () => {
-      if (this.#phase.name !== "ready") return;
-      // A server that does not answer is told by the terminals.
-      const view = await getLab(this.#phase.id).catch(() => undefined);
-      if (view !== undefined && this.#phase.name === "ready") this.#show(view);
-    }, WATCH_MS);
+    setInterval(() => void this.look(), WATCH_MS);
+    document.addEventListener("visibilitychange", () => {
+      if (document.visibilityState === "visible") void this.look();
+    });
+  }
+
+  /** Looks now. A server that does not answer is told by the terminals. */
+  async look(): Promise<void> {
+    if (this.#phase.name !== "ready" || this.#looking) return;
+    this.#looking = true;
+    const view = await getLab(this.#phase.id).catch(() => undefined);
+    this.#looking = false;
+    if (view !== undefined && this.#phase.name === "ready") this.#show(view);
   }
 
   #show(view: LabView): void {
-    const { id, state, stopsInMs, problem } = view;
-    const hosts = view.hosts.map(({ name }) => name).join(", ");
-    if (state === "running") {
-      this.#set({ name: "ready", id, hosts, ...(stopsInMs !== undefined && { stopsInMs }) });
-    } else if (state === "stopped") {
-      this.#set({ name: "stopped", reason: problem ?? "It was stopped." });
+    const { state, problem } = view;
+    if (state === "running") this.#set({ name: "ready", id: view.id, view });
+    else if (state === "stopped") {
+      this.#set({ name: "stopped", ...(problem !== undefined && { reason: problem }) });
     } else if (state === "broken") {
-      this.#set({ name: "broken", problem: problem ?? "It did not start." });
+      this.#set({ name: "broken", problem: problem ?? "", known: true });
     } else void this.#follow(() => Promise.resolve(view));
   }
 

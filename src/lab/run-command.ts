@@ -1,52 +1,93 @@
+import { fill } from "../i18n/fill.ts";
 import { clientText } from "../lesson/words.ts";
+import type { RunAnswer } from "../terminal/client/index.ts";
 import { labSession } from "./lab-session.ts";
+import { labWords } from "./words.ts";
 
-/** A command of the lesson; see `Run.astro`. Nothing is ever queued: a command is typed now or not at all. */
+/** A run that takes longer than this says what it waits for. */
+const PATIENCE_MS = 300;
+
+/**
+ * A command of the lesson; see `Run.astro`. Nothing is ever queued: a command is typed now or not at all, and what
+ * became of it is said in words. `data-host`, `data-terminal` and `data-interrupt` say where it goes and how.
+ */
 class RunCommand extends HTMLElement {
+  /** Of a press whose outcome nobody knows: pressed again, it is typed once at most. */
+  #unknownId: string | undefined;
+  #busy = false;
+
   connectedCallback(): void {
-    const command = this.dataset["command"] ?? "";
-    this.addEventListener("click", (event) => {
-      const button = (event.target as Element).closest<HTMLElement>("[data-action]");
-      const action = button?.dataset["action"];
-      if (action === "run") this.#run(command);
-      if (action === "copy") void this.#copy(command);
+    const text = labWords();
+    const run = this.querySelector<HTMLElement>("[data-action=run]");
+    if (text === undefined || labSession() === undefined) run?.setAttribute("hidden", "");
+    run?.addEventListener("click", () => void this.#run({}));
+    this.querySelector("[data-action=copy]")?.addEventListener("click", () => {
+      navigator.clipboard.writeText(this.dataset["command"] ?? "").then(
+        () => this.#say(clientText().run.copied),
+        () => this.#say(clientText().run.copyRefused),
+      );
     });
   }
 
-  async #copy(command: string): Promise<void> {
-    const text = clientText().run;
+  async #run(how: { readonly interrupt?: boolean; readonly anyway?: boolean }): Promise<void> {
+    const text = labWords();
+    const session = labSession();
+    if (text === undefined || session === undefined || this.#busy) return;
+    if (session.terminals === undefined) {
+      if (session.phase.name === "idle") void session.start();
+      this.#say(text.run.starting);
+      return;
+    }
+    const { command = "", host, terminal, interrupt } = this.dataset;
+    // Each press is a command of its own; its id keeps a reconnect from typing it twice.
+    const id = this.#unknownId ?? crypto.randomUUID();
+    this.#busy = true;
+    const waits = fill(text.run.waiting, { terminal: terminal ?? "main" });
+    const patience = setTimeout(() => this.#say(waits), PATIENCE_MS);
     try {
-      await navigator.clipboard.writeText(command);
-      this.#say(text.copied);
-    } catch {
-      this.#say(text.copyRefused);
+      const request = { id, command, host, terminal, interrupt: interrupt !== undefined, ...how };
+      const answer = await session.terminals.run(request);
+      this.#unknownId = answer.outcome === "unknown" ? id : undefined;
+      this.#tell(answer);
+    } finally {
+      clearTimeout(patience);
+      this.#busy = false;
     }
   }
 
-  #run(command: string): void {
-    const text = clientText().run;
-    const session = labSession();
-    if (session?.terminals !== undefined) {
-      // Each press is a command of its own; its id keeps a reconnect from typing it twice.
-      this.#say(text[session.terminals.run(command, crypto.randomUUID())]);
-    } else {
-      if (session?.phase.name === "idle") void session.start();
-      this.#say(text.starting);
+  #tell({ outcome, terminal, problem = "" }: RunAnswer): void {
+    const text = labWords();
+    if (text === undefined) return;
+    const { run } = text;
+    const background = outcome === "typed" && this.dataset["background"] !== undefined;
+    const words = background ? run.typedBackground : run[outcome];
+    this.#say(fill(words, { terminal, problem, host: this.dataset["host"] ?? "" }));
+    if (outcome === "no-prompt") {
+      this.#offer(run.interrupt, () => void this.#run({ interrupt: true }));
+      this.#offer(run.anyway, () => void this.#run({ anyway: true }));
     }
-    const toLab = document.querySelector<HTMLElement>(".workspace-switch [data-pane=lab]");
+    const lab = document.querySelector<HTMLElement>("pb-lab");
+    const toLab = document.querySelector<HTMLElement>('.workspace-switch [data-pane="lab"]');
     // On a narrow screen the lab is behind the lesson.
-    if (toLab?.offsetParent == null) return;
-    const button = document.createElement("button");
-    button.type = "button";
-    button.className = "pb-button quiet";
-    button.textContent = text.show;
-    button.addEventListener("click", () => toLab.click());
-    this.querySelector(".run-told")?.append(" ", button);
+    if (lab?.offsetParent === null && toLab !== null) this.#offer(run.show, () => toLab.click());
   }
 
   #say(words: string): void {
     const told = this.querySelector(".run-told");
-    if (told !== null) told.textContent = words;
+    told?.replaceChildren(words);
+  }
+
+  #offer(words: string, act: () => void): void {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "pb-button quiet";
+    button.textContent = words;
+    button.addEventListener("click", () => {
+      // The button goes with the words that it stands in; its place is taken by Run.
+      this.querySelector<HTMLElement>("[data-action=run]")?.focus();
+      act();
+    });
+    this.querySelector(".run-told")?.append(" ", button);
   }
 }
 

@@ -12,7 +12,9 @@ export type KeyAction =
   | "program"
   /** Copy the selection; nothing goes to the program. */
   | "copy"
-  /** The browser's own paste follows as an event; nothing goes to the program. */
+  /** Search in the output. */
+  | "search"
+  /** The browser's own: a paste follows as an event, a zoom happens; nothing goes to the program. */
   | "browser";
 
 export type Key = Pick<
@@ -20,19 +22,25 @@ export type Key = Pick<
   "code" | "key" | "ctrlKey" | "shiftKey" | "altKey" | "metaKey"
 >;
 
+const zoomCodes = ["Minus", "Equal", "Digit0", "NumpadAdd", "NumpadSubtract", "Numpad0"];
+
 /**
  * Ctrl+Shift+C and Ctrl+Shift+V on Linux and Windows, with Ctrl+Insert and Shift+Insert; Cmd+C and
  * Cmd+V on a Mac. Ctrl+C is the program's, but on Windows with a selection, as in its own terminal.
+ * Ctrl+Shift+F, or Cmd+F, searches. The browser keeps its zoom: Ctrl with +, − and 0.
  */
 export function keyAction(key: Key, platform: Platform, hasSelection: boolean): KeyAction {
   const ctrl = key.ctrlKey && !key.altKey && !key.metaKey;
   if (platform === "mac") {
     const command = key.metaKey && !key.ctrlKey && !key.altKey;
     if (command && key.code === "KeyC") return hasSelection ? "copy" : "browser";
+    if (command && key.code === "KeyF") return "search";
     return command ? "browser" : "program";
   }
   if (ctrl && key.shiftKey && key.code === "KeyC") return "copy";
   if (ctrl && key.shiftKey && key.code === "KeyV") return "browser";
+  if (ctrl && key.shiftKey && key.code === "KeyF") return "search";
+  if (ctrl && !key.shiftKey && zoomCodes.includes(key.code)) return "browser";
   if (ctrl && !key.shiftKey && key.code === "Insert") return "copy";
   if (!key.ctrlKey && key.shiftKey && key.code === "Insert") return "browser";
   if (platform === "windows" && ctrl && !key.shiftKey && key.code === "KeyC" && hasSelection) {
@@ -64,4 +72,13 @@ export class EscapeCounter {
     this.#count = 0;
     return true;
   }
+}
+
+/** What Ctrl with a character sends, as a terminal's keyboard has it; anything else stays as it is. */
+export function controlKey(text: string): string {
+  if (text === " ") return "\0";
+  if (text === "?") return "\x7f";
+  return /^[@-_a-z]$/.test(text)
+    ? String.fromCharCode(text.toUpperCase().charCodeAt(0) & 0x1f)
+    : text;
 }

@@ -10,13 +10,12 @@ export class RunLedger {
   readonly #sent = new Map<string, Sent>();
 
   /**
-   * Where a run with this id may go: the terminal that it went to before, whose keeper knows
-   * whether it arrived; `undefined` once it was typed.
+   * What is known of a run: `typed`; or the terminal that it was sent to, whose keeper knows whether it arrived;
+   * `undefined` for a new one.
    */
-  target(id: string, activeTerminalId: string): string | undefined {
+  find(id: string): "typed" | { readonly terminalId: string } | undefined {
     const sent = this.#sent.get(id);
-    if (sent === undefined) return activeTerminalId;
-    return sent.acknowledged ? undefined : sent.terminalId;
+    return sent?.acknowledged ? "typed" : sent;
   }
 
   sent(id: string, terminalId: string): void {

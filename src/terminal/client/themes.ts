@@ -1,3 +1,4 @@
+import type { ISearchDecorationOptions } from "@xterm/addon-search";
 import type { ITheme } from "@xterm/xterm";
 
 export type ThemeName = "light" | "dark";
@@ -5,10 +6,10 @@ export type ThemeName = "light" | "dark";
 /** Colours of the 16-colour palette; contrast is raised to 4.5 by xterm where a program picks badly. */
 export const themes: Readonly<Record<ThemeName, ITheme>> = {
   dark: {
-    background: "#12151b",
+    background: "#0f1417",
     foreground: "#e3e7ee",
-    cursor: "#8ab4ff",
-    cursorAccent: "#12151b",
+    cursor: "#ffa063",
+    cursorAccent: "#0f1417",
     selectionBackground: "#34507f",
     selectionInactiveBackground: "#2a3a58",
     black: "#2b303b",
@@ -29,10 +30,10 @@ export const themes: Readonly<Record<ThemeName, ITheme>> = {
     brightWhite: "#ffffff",
   },
   light: {
-    background: "#fbfcfe",
+    background: "#fbfcfc",
     foreground: "#1f2530",
-    cursor: "#1b5fd0",
-    cursorAccent: "#fbfcfe",
+    cursor: "#a5470c",
+    cursorAccent: "#fbfcfc",
     selectionBackground: "#b7d0fb",
     selectionInactiveBackground: "#d7e3f8",
     black: "#1f2530",
@@ -51,5 +52,25 @@ export const themes: Readonly<Record<ThemeName, ITheme>> = {
     brightMagenta: "#8d52c8",
     brightCyan: "#127684",
     brightWhite: "#3a414e",
+  },
+};
+
+/** Of what a search finds. */
+export const searchColors: Readonly<Record<ThemeName, ISearchDecorationOptions>> = {
+  dark: {
+    matchBackground: "#33200f",
+    matchBorder: "#ffa063",
+    matchOverviewRuler: "#ffa063",
+    activeMatchBackground: "#7a3f12",
+    activeMatchBorder: "#ffd0ac",
+    activeMatchColorOverviewRuler: "#ffd0ac",
+  },
+  light: {
+    matchBackground: "#fbeadd",
+    matchBorder: "#a5470c",
+    matchOverviewRuler: "#a5470c",
+    activeMatchBackground: "#f2b98e",
+    activeMatchBorder: "#12181b",
+    activeMatchColorOverviewRuler: "#12181b",
   },
 };

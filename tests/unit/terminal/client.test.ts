@@ -3,7 +3,13 @@ import {
   type ConnectionState,
   TerminalConnection,
 } from "../../../src/terminal/client/connection.ts";
-import { EscapeCounter, keyAction, platformOf } from "../../../src/terminal/client/keyboard.ts";
+import {
+  controlKey,
+  EscapeCounter,
+  keyAction,
+  platformOf,
+} from "../../../src/terminal/client/keyboard.ts";
+import { targetOf } from "../../../src/terminal/client/links.ts";
 import { RunLedger } from "../../../src/terminal/client/run-ledger.ts";
 import { safePaste, safeTitle } from "../../../src/terminal/client/safe-text.ts";
 import { limits, type ServerMessage, terminalSubprotocol } from "../../../src/terminal/protocol.ts";
@@ -114,6 +120,12 @@ test.each([
   ["linux", "KeyV", { ctrlKey: true, shiftKey: true }, false, "browser"],
   ["linux", "Insert", { shiftKey: true }, false, "browser"],
   ["linux", "KeyV", { ctrlKey: true }, false, "program"],
+  ["linux", "KeyF", { ctrlKey: true, shiftKey: true }, false, "search"],
+  ["linux", "KeyF", { ctrlKey: true }, false, "program"],
+  ["linux", "Minus", { ctrlKey: true }, false, "browser"],
+  ["windows", "Digit0", { ctrlKey: true }, false, "browser"],
+  ["linux", "Minus", { ctrlKey: true, shiftKey: true }, false, "program"],
+  ["mac", "KeyF", { metaKey: true }, false, "search"],
   ["windows", "KeyC", { ctrlKey: true }, true, "copy"],
   ["windows", "KeyC", { ctrlKey: true }, false, "program"],
   ["mac", "KeyC", { ctrlKey: true }, true, "program"],
@@ -144,14 +156,41 @@ test("Esc leaves when pressed twice in a row, three times in a full-screen progr
 
 test("a command is sent once, to one terminal, unless it was refused", () => {
   const runs = new RunLedger();
-  expect(runs.target("a", "t-1")).toBe("t-1");
+  expect(runs.find("a")).toBeUndefined();
   runs.sent("a", "t-1");
-  expect(runs.target("a", "t-2")).toBe("t-1");
+  expect(runs.find("a")).toMatchObject({ terminalId: "t-1" });
   runs.acknowledge("a", "full-screen");
-  expect(runs.target("a", "t-2")).toBe("t-2");
+  expect(runs.find("a")).toBeUndefined();
   runs.sent("a", "t-2");
   runs.acknowledge("a", "typed");
-  expect(runs.target("a", "t-2")).toBeUndefined();
+  expect(runs.find("a")).toBe("typed");
+});
+
+test("Ctrl on a touch keyboard sends control characters, and leaves the rest alone", () => {
+  expect(["c", "C", "[", " ", "?", "я", "ls", "\r"].map(controlKey)).toEqual([
+    "\u0003",
+    "\u0003",
+    "\u001b",
+    "\u0000",
+    "\u007f",
+    "я",
+    "ls",
+    "\r",
+  ]);
+});
+
+test.each([
+  ["http://localhost:8080/a?b=1", { host: "host2", port: 8080, path: "/a?b=1" }],
+  ["http://0.0.0.0", { host: "host2", port: 80, path: "/" }],
+  ["http://[::1]:5000/", { host: "host2", port: 5000, path: "/" }],
+  ["http://host1:81/x", { host: "host1", port: 81, path: "/x" }],
+  ["http://172.17.0.2:80/", "inside"],
+  ["http://localhost.evil.example:8080/", "outside"],
+  ["https://localhost:8443/", "inside"],
+  ["https://docs.docker.com/", "outside"],
+  ["http://172.217.0.2/", "outside"],
+])("the link %s in a terminal of host2 leads to %j", (address, target) => {
+  expect(targetOf(new URL(address), "host2", ["host1", "host2"])).toEqual(target);
 });
 
 test("titles and pastes lose what could do harm", () => {
