@@ -337,8 +337,60 @@ export type FileWritten =
   | { readonly version: string }
   | { readonly problem: FileProblem; readonly detail?: string };
 
+/** `problem` says in words why there is no list. */
+export type FolderResult = { readonly names: readonly string[] } | { readonly problem: string };
+
 /** `problem` says in words why there is no text. */
 export type FileResult = { readonly text: string } | { readonly problem: string };
+
+export interface RedisProbe {
+  readonly from: NamespaceRef;
+  /** IPv4 address. */
+  readonly address: string;
+  readonly port: number;
+  readonly tls?: boolean;
+  /** Words of each command, in order: `["SMEMBERS", "rq:workers"]`. */
+  readonly commands: readonly (readonly string[])[];
+  /** For all of it. Default 3000. */
+  readonly waitMs?: number;
+}
+
+/** What a Redis answers: text, numbers, lists of them, nothing, or an error of its own. */
+export type RedisReply =
+  | string
+  | number
+  | null
+  | { readonly error: string }
+  | readonly RedisReply[];
+
+export interface ProcessesProbe {
+  /** `172.18.0.2:6379`: each process is told with its own ends of established connections to there. */
+  readonly remote?: string;
+  /** Each process is told with the names of memfd files that begin so and that it has open: memfd_create(2). */
+  readonly marks?: string;
+}
+
+/** A process of a lab host, in a container or not, as the kernel has it. */
+export interface ProcessFacts {
+  /** By the lab's numbers. */
+  readonly pid: number;
+  readonly parent: number;
+  /** As it numbers itself, in its own pid namespace. */
+  readonly ownPid: number;
+  /** One letter of proc_pid_stat(5): `R`, `S`, `T` stopped, `Z` ended. */
+  readonly state: string;
+  /** By a control group around it, as `docker pause` does. */
+  readonly frozen: boolean;
+  readonly command: readonly string[];
+  readonly ageMs: number;
+  /** Inode of its network namespace; null where it has ended. */
+  readonly namespace: number | null;
+  /** Id of the container whose control group it is in. */
+  readonly container: string | null;
+  /** Its ends of connections to `remote`: `172.18.0.5:43210`. */
+  readonly connections: readonly string[];
+  readonly marks: readonly string[];
+}
 
 /**
  * What has changed on a lab host: links, addresses, routes (`network`), the packet filter's rules (`filter`), what the
@@ -359,6 +411,20 @@ export interface TrustedHand {
   udp(probe: UdpProbe, options?: { readonly signal?: AbortSignal }): Promise<UdpResult>;
   /** Asks for the IPv4 addresses of a name. */
   dns(probe: DnsProbe, options?: { readonly signal?: AbortSignal }): Promise<DnsResult>;
+  /** Asks a Redis over a connection of its own; resolves with an answer to each command. */
+  redis(
+    probe: RedisProbe,
+    options?: { readonly signal?: AbortSignal },
+  ): Promise<readonly RedisReply[]>;
+  processes(
+    probe?: ProcessesProbe,
+    options?: { readonly signal?: AbortSignal },
+  ): Promise<readonly ProcessFacts[]>;
+  /** The environment that a process of the lab was started with, by name. */
+  environment(
+    pid: number,
+    options?: { readonly signal?: AbortSignal },
+  ): Promise<Readonly<Record<string, string>>>;
   /** Kinds of links that the engine's kernel can make, of `ipvlan`, `macvlan`, `vxlan`, `vlan`. */
   features(options?: { readonly signal?: AbortSignal }): Promise<readonly string[]>;
   /**
@@ -392,6 +458,11 @@ export interface TrustedHand {
   }): Promise<FileWritten>;
   /** A text that changes with each change of a file, by path; `null` where nothing lies there. */
   fileStates(paths: readonly string[]): Promise<Readonly<Record<string, string | null>>>;
+  /** Names in a folder, at most 1000; the same rules as for `readFile`. */
+  listFolder(
+    path: string,
+    options?: { readonly pid?: number; readonly signal?: AbortSignal },
+  ): Promise<FolderResult>;
 }
 
 /** Opens an engine, and everything below. `await using` closes its connections; labs stay. */

@@ -54,11 +54,11 @@ export function madeFrom(container: Dockerode.ContainerInfo): Topology | undefin
 
 /** Equal for topologies whose labs differ in nothing but the name. */
 export function shapeOf(
-  { networks, hosts, neighbours, setup }: Topology,
+  { networks, hosts, neighbours, setup, limits }: Topology,
   image: string,
   egress: Egress,
 ): string {
-  const text = JSON.stringify([networks, hosts, neighbours, setup, image, egress]);
+  const text = JSON.stringify([networks, hosts, neighbours, setup, limits, image, egress]);
   return createHash("sha256").update(text).digest("hex").slice(0, 12);
 }
 

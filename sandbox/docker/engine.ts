@@ -32,11 +32,11 @@ const NAME_PATTERN = /^[a-z0-9][a-z0-9-]{0,30}$/;
 const GIB = 2 ** 30;
 
 /** What one lab host may use; Docker refuses more processors than the machine has. */
-const hostLimits = (processors: number) => ({
-  Memory: 2 * GIB,
+const hostLimits = ({ memoryBytes, processors }: Topology["limits"], available: number) => ({
+  Memory: memoryBytes,
   // Memory and swap together: no swap.
-  MemorySwap: 2 * GIB,
-  NanoCpus: Math.min(1.5, processors) * 1e9,
+  MemorySwap: memoryBytes,
+  NanoCpus: Math.min(processors, available) * 1e9,
   PidsLimit: 2000,
 });
 
@@ -51,12 +51,15 @@ const taken = (id: string) =>
     `There is a lab "${id}" already. Take another name, or end it: patchbay lab down ${id}`,
   );
 
-const hostOptions = (processors: number): Dockerode.ContainerCreateOptions => ({
+const hostOptions = (
+  limits: Topology["limits"],
+  processors: number,
+): Dockerode.ContainerCreateOptions => ({
   // Under the lab's disk, and in its stead where the sidecar can't give one.
   Volumes: { "/disk": {} },
   HostConfig: {
     ...nestedEngine,
-    ...hostLimits(processors),
+    ...hostLimits(limits, processors),
     ReadonlyRootfs: true,
     Dns: ["10.77.0.1"],
   },
@@ -457,7 +460,7 @@ export class DockerEngine implements SandboxEngine {
           [labels.kind]: kind,
           [labels.egress]: this.#egress,
         },
-        ...(kind === "host" ? hostOptions(processors) : neighbourOptions),
+        ...(kind === "host" ? hostOptions(topology.limits, processors) : neighbourOptions),
       });
       await container.start();
     };
@@ -473,7 +476,7 @@ export class DockerEngine implements SandboxEngine {
       await hand;
       const made = await this.#byKey(key);
       await this.#boot(made, topology, request);
-      await this.#setUp(made, topology);
+      await this.#setUp(made, topology, request);
       return made;
     } catch (error) {
       const half = (await this.#all()).find((lab) => lab.key === key);
@@ -487,9 +490,15 @@ export class DockerEngine implements SandboxEngine {
     }
   }
 
-  async #setUp(lab: DockerLab, { setup }: Topology): Promise<void> {
+  async #setUp(
+    lab: DockerLab,
+    { setup }: Topology,
+    { onProgress, signal }: Pick<LabRequest, "onProgress" | "signal">,
+  ): Promise<void> {
     if (setup === "") return;
-    const { exitCode, stderr } = await lab.host().capture(["bash", "-e"], { input: setup });
+    onProgress?.({ title: "What the lesson begins with" });
+    const options = { input: setup, ...(signal && { signal }) };
+    const { exitCode, stderr } = await lab.host().capture(["bash", "-e"], options);
     if (exitCode === 0) return;
     throw new SandboxError("lab-start-failed", `The lab's set-up failed:\n${stderr.slice(-2000)}`);
   }

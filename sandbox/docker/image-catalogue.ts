@@ -1,12 +1,22 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { readdirSync, readFileSync, statSync } from "node:fs";
-import { join } from "node:path";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { SandboxError } from "../errors.ts";
 import type { ProgressListener } from "../index.ts";
 import { type DockerCommand, dockerCommand } from "./command.ts";
+import { pipSettings } from "./pip-settings.ts";
 
 const recipes = fileURLToPath(new URL("../images/", import.meta.url));
 
@@ -39,8 +49,9 @@ export interface CatalogueImage {
 function contentOf(name: string): string {
   const folder = join(recipes, name);
   const hash = createHash("sha256");
-  for (const file of readdirSync(folder).sort()) {
-    hash.update(`${file}\0`).update(readFileSync(join(folder, file)));
+  for (const file of readdirSync(folder, { recursive: true }).map(String).sort()) {
+    const path = join(folder, file);
+    if (statSync(path).isFile()) hash.update(`${file}\0`).update(readFileSync(path));
   }
   const { from } = recipeSchema.parse(JSON.parse(readFileSync(join(folder, "image.json"), "utf8")));
   return hash
@@ -86,15 +97,27 @@ async function make(
 ): Promise<void> {
   const env = { ...process.env, DOCKER_HOST: address };
   const script = `mkdir /recipes "$root"; tar -x -C /recipes
+    [ ! -e /recipes/machine ] || cp -a /recipes/machine/. /
     (. /recipes/lib.sh; . "/recipes/$1/recipe.sh") >&2
     exec tar --sort=name --mtime=@0 --numeric-owner -C "$root" -c .`;
-  const sources = spawn("tar", ["-C", recipes, "-c", "lib.sh", name], {
+  const { variables, files } = pipSettings();
+  const staged = mkdtempSync(join(tmpdir(), "patchbay-recipe-"));
+  for (const { from, to } of files) {
+    const path = join(staged, "machine", to);
+    mkdirSync(dirname(path), { recursive: true });
+    // By its content: what is at a path of a machine is often a link.
+    writeFileSync(path, readFileSync(from));
+  }
+  const machine = files.length > 0 ? ["-C", staged, "machine"] : [];
+  const sources = spawn("tar", ["-C", recipes, "-c", "lib.sh", name, ...machine], {
     stdio: ["ignore", "pipe", "pipe"],
   });
   const build = spawn(
     "docker",
     [
       ...["run", "--rm", "--interactive", "--network", "host", "--userns", "host"],
+      // By their names alone: a value may be a secret, and a command line is read by all.
+      ...variables.flatMap((variable) => ["--env", variable]),
       ...["--env", "root=/image", "--entrypoint", "sh", rootfs, "-euc", script, "sh", name],
     ],
     { env, stdio: ["pipe", "pipe", "pipe"] },
@@ -122,6 +145,7 @@ async function make(
     configure.stdin.end([`FROM ${rootOfImage}`, ...changes].join("\n"));
     await exited(configure, `docker build of ${name}`);
   } finally {
+    rmSync(staged, { recursive: true, force: true });
     // The name only: what was built on it stays. A recipe that broke off leaves nothing.
     await dockerCommand(address)("image", "rm", "--no-prune", rootOfImage).catch(() => undefined);
   }

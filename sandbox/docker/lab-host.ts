@@ -21,6 +21,7 @@ import type {
   LabHost,
   NamespaceRef,
   PingResult,
+  ProcessFacts,
   PtyCommand,
   TcpResult,
   TrustedHand,
@@ -298,7 +299,13 @@ export class DockerLabHost implements LabHost {
         this.#probe<UdpResult>("udp", { ...probe, waitMs }, waitMs, signal),
       dns: ({ waitMs = 1500, ...probe }, { signal } = {}) =>
         this.#probe<DnsResult>("dns", { ...probe, waitMs }, waitMs, signal),
+      redis: ({ waitMs = 3000, tls = false, ...probe }, { signal } = {}) =>
+        this.#ask("redis", { ...probe, waitMs, tls }, waitMs + 3000, signal),
+      processes: (probe = {}, { signal } = {}) =>
+        this.#ask<ProcessFacts[]>("processes", probe, 10_000, signal),
+      environment: (pid, { signal } = {}) => this.#ask("environment", { pid }, 5000, signal),
       features: ({ signal } = {}) => this.#ask<string[]>("features", {}, 5000, signal),
+      listFolder: (path, { pid, signal } = {}) => this.#ask("list", { path, pid }, 5000, signal),
       readFile: (path, { pid, maxBytes = 64 << 10, signal } = {}) =>
         this.#ask<FileResult>("read", { path, pid, maxBytes }, 5000, signal),
       changes: ({ signal }) => this.#changes(signal),

@@ -51,3 +51,14 @@ add_user() {
   echo "$1:x:$2:$2:$1:$3:/bin/sh" >>"$root/etc/passwd"
   echo "$1:x:$2:" >>"$root/etc/group"
 }
+
+# Installs from PyPI, or from where pip of the machine that builds is told to look, into a virtual environment.
+pip_install() {
+  environment=$1
+  shift
+  "$environment/bin/python" -m pip --quiet --no-input --no-cache-dir --disable-pip-version-check \
+    install --no-compile --root-user-action ignore "$@" && return
+  echo 'pip found no way to a package. Tell it where to look as pip knows it, with PIP_INDEX_URL or in /etc/pip.conf,' \
+    'or take an image of a registry instead: see "Add an image" in CONTRIBUTING.md.' >&2
+  exit 1
+}

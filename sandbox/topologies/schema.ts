@@ -1,6 +1,8 @@
 import { isIPv4 } from "node:net";
 import { z } from "zod";
 
+const MIB = 2 ** 20;
+
 const toNumber = (address: string) =>
   address.split(".").reduce((sum, part) => sum * 256 + Number(part), 0);
 
@@ -46,6 +48,16 @@ const machine = z.strictObject({
   interfaces: z.array(networkInterface).min(1, "give each machine at least one interface"),
 });
 
+const limits = z.strictObject({
+  /** Of each host, bytes; there is no swap. */
+  memoryBytes: z
+    .int()
+    .min(512 * MIB, "give a host at least 512 MiB: its engine alone takes a part of it")
+    .default(2048 * MIB),
+  /** Processors of each host; never more than the machine has. */
+  processors: z.number().min(0.1).max(64).default(1.5),
+});
+
 /** Which machines a lab has and how they are linked. Data only; an engine builds what it says. */
 export const topologySchema = z
   .strictObject({
@@ -58,6 +70,15 @@ export const topologySchema = z
     neighbours: z.array(machine).default([]),
     /** Shell script that root runs on the first host before the lab is handed out: what a lesson finds there. */
     setup: z.string().default(""),
+    limits: limits.prefault({}),
+    /**
+     * Memory that the whole lab takes when it is handed out, bytes. A server lets a lab in where its machine has that
+     * much left.
+     */
+    startMemoryBytes: z
+      .int()
+      .min(64 * MIB, "say how much the lab takes at its start, at least 64 MiB")
+      .default(512 * MIB),
   })
   .check(({ value, issues }) => {
     const refuse = (path: (string | number)[], message: string) =>

@@ -61,8 +61,6 @@ const ABANDONED_MS = 60_000;
 const WARNING_SHARE = 0.1;
 const MAX_WARNING_MS = 10 * 60_000;
 const MARK_USED_MS = 60_000;
-/** What a start needs of the machine; a lab in use takes more, up to its limits. */
-const NEEDED_MEMORY_BYTES = 512 * 2 ** 20;
 const NEEDED_DISK_BYTES = 2 ** 30;
 
 /** The labs of the sessions: one of each kind per session, started in the background. */
@@ -79,6 +77,8 @@ export class LabService {
   #admitting: Promise<void> | undefined;
   #warming: Promise<void> | undefined;
   #lastTopology = "iptables";
+  /** Topologies of which labs may wait warm. */
+  readonly #warmed = new Set<string>();
   #draining = false;
 
   constructor(options: {
@@ -356,8 +356,9 @@ export class LabService {
       this.#line.splice(this.#line.indexOf(entry), 1);
       this.#entries.delete(entry.id);
     }
-    while (this.#line.length > 0 && !this.#draining) {
-      if (this.#starts.size >= STARTS_AT_ONCE || !(await this.#hasRoom(1))) return;
+    for (let next = this.#line[0]; next !== undefined && !this.#draining; next = this.#line[0]) {
+      if (this.#starts.size >= STARTS_AT_ONCE) return;
+      if (!(await this.#hasRoom([next.lab]))) return this.#coolOthers(next.lab);
       this.#line.shift()?.begin?.();
     }
     // Never at the expense of somebody who waits or starts.
@@ -368,25 +369,43 @@ export class LabService {
     }
   }
 
-  /** Whether the machine can take so many labs more, by what was measured on it. */
-  async #hasRoom(labs: number): Promise<boolean> {
+  /** Whether the machine can take labs of these topologies more, by what was measured on it. */
+  async #hasRoom(wanted: readonly string[]): Promise<boolean> {
     const all = await this.#engine.list();
     const running = new Set(all.filter(({ state }) => state !== "stopped").map(({ id }) => id));
-    for (const entry of this.#entries.values()) {
-      if (entry.state === "starting") running.add(entry.id);
-    }
-    if (running.size + labs > this.#settings.maxLabs) return false;
+    const starting = [...this.#entries.values()].filter(({ state }) => state === "starting");
+    for (const { id } of starting) running.add(id);
+    if (running.size + wanted.length > this.#settings.maxLabs) return false;
     const { memoryBytes, diskBytes } = await this.#engine.room();
-    return memoryBytes > labs * NEEDED_MEMORY_BYTES && diskBytes > labs * NEEDED_DISK_BYTES;
+    // Those that start have not taken their memory yet.
+    const needed = [...wanted, ...starting.map(({ lab }) => lab)].map(
+      (name) => this.#engine.topologies[name]?.startMemoryBytes ?? 0,
+    );
+    return (
+      memoryBytes > needed.reduce((sum, bytes) => sum + bytes, 0) &&
+      diskBytes > wanted.length * NEEDED_DISK_BYTES
+    );
   }
 
   async #warm(): Promise<void> {
+    const topology = this.#lastTopology;
     try {
       // Room for those that wait warm, and for one more student.
-      const room = await this.#hasRoom(this.#settings.warmLabs + 1);
-      await this.#engine.keepWarm(this.#lastTopology, room ? this.#settings.warmLabs : 0);
+      const room = await this.#hasRoom(Array(this.#settings.warmLabs + 1).fill(topology));
+      await this.#engine.keepWarm(topology, room ? this.#settings.warmLabs : 0);
+      this.#warmed.add(topology);
+      if (!room) await this.#coolOthers(topology);
     } catch (error) {
       this.#log(`warm labs: ${(error as Error).stack}`);
+    }
+  }
+
+  /** Labs that wait warm for nobody give their memory to whoever wants another kind. */
+  async #coolOthers(wanted: string): Promise<void> {
+    for (const topology of this.#warmed) {
+      if (topology === wanted) continue;
+      await this.#engine.keepWarm(topology, 0);
+      this.#warmed.delete(topology);
     }
   }
 

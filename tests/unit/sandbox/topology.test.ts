@@ -1,4 +1,10 @@
+import { execFileSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { expect, test } from "vitest";
+import { writeFiles } from "../../../sandbox/topologies/files.ts";
 import { topologies } from "../../../sandbox/topologies/index.ts";
 import { topology } from "../../../sandbox/topologies/schema.ts";
 
@@ -9,6 +15,30 @@ test("there is a lab for each lesson", () => {
   expect(Object.keys(topologies)).toEqual([
     ...["namespaces", "veth", "bridge", "drivers", "iptables", "overlay", "compose", "netbox"],
   ]);
+});
+
+test("a lab takes what most need, and what it says where it needs more", () => {
+  const { iptables, netbox } = topologies;
+  expect(iptables?.limits).toEqual({ memoryBytes: 2 ** 31, processors: 1.5 });
+  expect(netbox?.limits.memoryBytes).toBeGreaterThan(2 ** 32);
+  // A start that takes more than the limit would never end well.
+  for (const { startMemoryBytes, limits, hosts } of Object.values(topologies)) {
+    expect(startMemoryBytes).toBeLessThanOrEqual(limits.memoryBytes * hosts.length);
+  }
+});
+
+test("files of a lab are written as they are", () => {
+  const folder = mkdtempSync(join(tmpdir(), "patchbay-files-"));
+  try {
+    mkdirSync(join(folder, "from", "env"), { recursive: true });
+    const text = "A='$HOME `x`'\n\\n \"$$\"\n";
+    writeFileSync(join(folder, "from", "env", "a.env"), text);
+    const script = writeFiles(pathToFileURL(`${folder}/from/`), join(folder, "to"));
+    execFileSync("sh", ["-e"], { input: script });
+    expect(readFileSync(join(folder, "to", "env", "a.env"), "utf8")).toBe(text);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 test.each([

@@ -32,6 +32,7 @@ import marks
 import pings
 import probes
 import processes
+import queues
 import relay
 import wires
 from kernel import LIBC, Refused
@@ -48,6 +49,10 @@ OPERATIONS = {
     "look": files.look,
     "write": files.write,
     "states": files.states,
+    "list": probes.list_folder,
+    "redis": queues.redis,
+    "environment": queues.environment,
+    "processes": queues.processes,
     "http": engine_api.http,
     "images": engine_api.images,
     "prepare": hosts.prepare,

@@ -17,6 +17,7 @@ MAX_ANSWER = 16 << 10
 # Long enough for what is on its way when the answer is there.
 LAST_LOOK_S = 0.05
 COOKIE = 10  # EDNS option, RFC 7873
+MAX_NAMES = 1000
 
 
 class Watch:
@@ -244,15 +245,35 @@ def dns(request):
     return answer | watch.seen()
 
 
+def root_for(request):
+    """Root of the lab host, or of a container by the lab's number of a process in it."""
+    if request.get("pid") is None:
+        return root_of(request["init"])
+    root = open_of(process_table(request["init"]), request["pid"], "root", os.O_PATH | os.O_DIRECTORY)
+    if root is None:
+        raise Refused("probe-failed", f"no process {request['pid']} in this lab")
+    return root
+
+
+def list_folder(request):
+    """Names in a folder of the lab host, or of a container, in order."""
+    try:
+        folder = open_in_root(root_for(request), request["path"], os.O_RDONLY | os.O_DIRECTORY | os.O_NONBLOCK)
+    except OSError as error:
+        return {"problem": error.strerror}
+    names = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            names.append(entry.name)
+            if len(names) > MAX_NAMES:
+                return {"problem": f"it has more than {MAX_NAMES} entries"}
+    return {"names": sorted(names)}
+
+
 def read(request):
     """A regular file of the lab host, or of a container by the pid of its process, with at most `maxBytes`."""
-    root = root_of(request["init"])
-    if request.get("pid") is not None:
-        root = open_of(process_table(request["init"]), request["pid"], "root", os.O_PATH | os.O_DIRECTORY)
-        if root is None:
-            raise Refused("probe-failed", f"no process {request['pid']} in this lab")
     try:
-        held = open_in_root(root, request["path"], os.O_PATH)
+        held = open_in_root(root_for(request), request["path"], os.O_PATH)
     except OSError as error:
         return {"problem": error.strerror}
     about = os.fstat(held)
