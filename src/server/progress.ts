@@ -1,6 +1,6 @@
 import type { DatabaseSync, SQLOutputValue } from "node:sqlite";
 import type { ExerciseResult } from "../../graders/index.ts";
-import { attempt, transaction } from "./database.ts";
+import { attempt, storageErrorOf, transaction } from "./database.ts";
 import { ApiError } from "./errors.ts";
 
 type Scalar = string | number | boolean;
@@ -250,7 +250,13 @@ export class ProgressStore {
   flush(): void {
     attempt(this.#log, `attempts not stored yet: ${this.#unsaved.length}`, () => {
       for (let next = this.#unsaved[0]; next !== undefined; next = this.#unsaved[0]) {
-        this.#store(next);
+        try {
+          this.#store(next);
+        } catch (error) {
+          if (storageErrorOf(error) !== undefined) throw error;
+          // Of a session that is gone, for one: it must not stand in the way of all others.
+          this.#log(`attempt of ${next.sessionId} dropped: ${(error as Error).stack}`);
+        }
         this.#unsaved.shift();
       }
     });

@@ -121,6 +121,16 @@ test("takes a watched result for an attempt only where verdicts changed, and som
   expect(seen()).toBe(3);
 });
 
+test("drops an attempt of a session that is gone, and no other one", () => {
+  progress.record("nobody", result("passed"));
+  expect(logged.splice(0)).toEqual([
+    expect.stringMatching(/^attempt of nobody dropped: .*FOREIGN KEY/),
+  ]);
+  progress.record(mine, result("passed"));
+  expect(progress.of(mine).exercises[exercise]?.attempts).toBe(1);
+  expect(logged).toEqual([]);
+});
+
 test("cuts what a lab can make long, and leaves what is short", () => {
   const long = result("failed", "passed");
   const checks = [{ ...long.checks[0], actual: "я".repeat(100_000) } as CheckResult];
