@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import type Dockerode from "dockerode";
 import type { Egress } from "../index.ts";
+import { setupScript } from "../topologies/files.ts";
 import type { Machine, Topology } from "../topologies/index.ts";
 import { topologySchema } from "../topologies/schema.ts";
 
@@ -53,11 +54,9 @@ export function madeFrom(container: Dockerode.ContainerInfo): Topology | undefin
 }
 
 /** Equal for topologies whose labs differ in nothing but the name. */
-export function shapeOf(
-  { networks, hosts, neighbours, setup, limits }: Topology,
-  image: string,
-  egress: Egress,
-): string {
+export function shapeOf(topology: Topology, image: string, egress: Egress): string {
+  const { networks, hosts, neighbours, limits } = topology;
+  const setup = setupScript(topology);
   const text = JSON.stringify([networks, hosts, neighbours, setup, limits, image, egress]);
   return createHash("sha256").update(text).digest("hex").slice(0, 12);
 }

@@ -13,6 +13,7 @@ import type {
   Room,
   SandboxEngine,
 } from "../index.ts";
+import { setupScript } from "../topologies/files.ts";
 import type { Machine, Topology } from "../topologies/index.ts";
 import { engineClient } from "./address.ts";
 import { dockerCommand } from "./command.ts";
@@ -492,12 +493,13 @@ export class DockerEngine implements SandboxEngine {
 
   async #setUp(
     lab: DockerLab,
-    { setup }: Topology,
+    topology: Topology,
     { onProgress, signal }: Pick<LabRequest, "onProgress" | "signal">,
   ): Promise<void> {
-    if (setup === "") return;
+    const script = setupScript(topology);
+    if (script === "") return;
     onProgress?.({ title: "What the lesson begins with" });
-    const options = { input: setup, ...(signal && { signal }) };
+    const options = { input: script, ...(signal && { signal }) };
     const { exitCode, stderr } = await lab.host().capture(["bash", "-e"], options);
     if (exitCode === 0) return;
     throw new SandboxError("lab-start-failed", `The lab's set-up failed:\n${stderr.slice(-2000)}`);

@@ -1,4 +1,3 @@
-import { writeFiles } from "./files.ts";
 import { type Topology, topology } from "./schema.ts";
 
 export type { Machine, Topology } from "./schema.ts";
@@ -54,8 +53,14 @@ const netbox = topology({
   name: "netbox",
   networks: [underlay],
   hosts: [host1],
-  setup: `${writeFiles(new URL("netbox/", import.meta.url), "/root/netbox-docker")}
-${writeFiles(new URL("../images/netbox/configuration/", import.meta.url), "/root/netbox-docker/configuration")}
+  files: [
+    { folder: new URL("netbox/", import.meta.url).href, target: "/root/netbox-docker" },
+    {
+      folder: new URL("../images/netbox/configuration/", import.meta.url).href,
+      target: "/root/netbox-docker/configuration",
+    },
+  ],
+  setup: `
 cd /root/netbox-docker
 # On a machine that is busy a health check may miss its three seconds, and compose gives up at once.
 for attempt in 1 2 3; do

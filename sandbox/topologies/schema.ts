@@ -68,7 +68,18 @@ export const topologySchema = z
     hosts: z.array(machine).min(1, "give at least one host"),
     /** Machines on the networks that are no Docker hosts. */
     neighbours: z.array(machine).default([]),
-    /** Shell script that root runs on the first host before the lab is handed out: what a lesson finds there. */
+    /** Text files that lie on the first host when the lab is handed out; they are read when one is made. */
+    files: z
+      .array(
+        z.strictObject({
+          /** Of the machine that serves, as a `file:` URL. */
+          folder: z.url({ protocol: /^file$/, error: "name the folder by a file: URL" }),
+          /** Where its content lies on the lab host. */
+          target: z.string().startsWith("/", "write an absolute path of the lab host"),
+        }),
+      )
+      .default([]),
+    /** Shell script that root runs on the first host before the lab is handed out, after the files are there. */
     setup: z.string().default(""),
     limits: limits.prefault({}),
     /**

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { expect, test } from "vitest";
-import { writeFiles } from "../../../sandbox/topologies/files.ts";
+import { setupScript } from "../../../sandbox/topologies/files.ts";
 import { topologies } from "../../../sandbox/topologies/index.ts";
 import { topology } from "../../../sandbox/topologies/schema.ts";
 
@@ -33,7 +33,13 @@ test("files of a lab are written as they are", () => {
     mkdirSync(join(folder, "from", "env"), { recursive: true });
     const text = "A='$HOME `x`'\n\\n \"$$\"\n";
     writeFileSync(join(folder, "from", "env", "a.env"), text);
-    const script = writeFiles(pathToFileURL(`${folder}/from/`), join(folder, "to"));
+    const files = [{ folder: pathToFileURL(`${folder}/from/`).href, target: join(folder, "to") }];
+    const script = setupScript(
+      topology({
+        ...{ name: "files", networks: [lan], files },
+        hosts: [{ name: "host1", interfaces: on("10.77.0.11") }],
+      }),
+    );
     execFileSync("sh", ["-e"], { input: script });
     expect(readFileSync(join(folder, "to", "env", "a.env"), "utf8")).toBe(text);
   } finally {
