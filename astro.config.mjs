@@ -2,16 +2,20 @@ import mdx from "@astrojs/mdx";
 import sitemap from "@astrojs/sitemap";
 import starlight from "@astrojs/starlight";
 import { defineConfig } from "astro/config";
+import { topologies } from "./sandbox/topologies/index.ts";
 import { contentSecurityPolicy } from "./src/build/content-security-policy.ts";
 import { courseServer } from "./src/build/course-server.ts";
 import { lessonMarkdown } from "./src/build/lesson-markdown.ts";
 import { BUILT_ADDRESS } from "./src/server/site-address.ts";
+
+const firstHosts = Object.entries(topologies).map(([lab, { hosts }]) => [lab, hosts[0]?.name]);
 
 export default defineConfig({
   site: BUILT_ADDRESS,
   outDir: "dist",
   trailingSlash: "always",
   prefetch: false,
+  vite: { define: { FIRST_HOSTS: JSON.stringify(Object.fromEntries(firstHosts)) } },
   integrations: [
     starlight({
       title: "Patchbay",
@@ -39,6 +43,18 @@ export default defineConfig({
       // Labels of headings are in the page's language: `lessonMarkdown` links them.
       markdown: { headingLinks: false, processedDirs: ["./content/lessons/"] },
       tableOfContents: false,
+      // Long lines wrap: what scrolls by itself would need a stop for the keyboard.
+      expressiveCode: {
+        defaultProps: { wrap: true, frame: "none" },
+        themes: ["github-dark-high-contrast", "github-light-high-contrast"],
+        styleOverrides: {
+          borderColor: "var(--pb-line)",
+          borderRadius: "var(--pb-radius)",
+          codeBackground: "var(--pb-surface)",
+          codeFontFamily: "var(--__sl-font-mono)",
+          codeFontSize: "var(--sl-text-code)",
+        },
+      },
       lastUpdated: false,
       credits: false,
     }),

@@ -1,6 +1,7 @@
 /** The course server's API as the page uses it. */
 import type { CheckResult, ExerciseResult } from "../../graders/core/results.ts";
 import { post, put, request } from "../http-client/request.ts";
+import type { Language } from "../i18n/language.ts";
 import { languageOf } from "../i18n/language.ts";
 import type { LabView as ServedLab } from "../server/labs.ts";
 
@@ -82,7 +83,13 @@ export async function putAnswer(labId: string, exercise: string, answer: string)
 /** A one-time address under which a browser reaches a port of the lab. */
 export async function openPort(
   labId: string,
-  target: { readonly host?: string; readonly port: number; readonly path: string },
+  target: {
+    readonly host?: string;
+    readonly port: number;
+    readonly path: string;
+    /** Of what is shown where nothing answers at the port. */
+    readonly language: Language;
+  },
 ): Promise<string> {
   const language = languageOf(document.documentElement.lang);
   const response = await post(`/api/labs/${labId}/ports`, { ...target, language });

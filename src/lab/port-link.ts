@@ -1,4 +1,5 @@
 import { ApiError } from "../http-client/request.ts";
+import { languageOf } from "../i18n/language.ts";
 import { clientText } from "../lesson/words.ts";
 import { openPort } from "./api.ts";
 import { labSession } from "./lab-session.ts";
@@ -39,7 +40,8 @@ class PortLink extends HTMLElement {
     if (tab !== null) tab.opener = null;
     say(text.port.opening);
     try {
-      const target = { port: Number(port), path, ...(host !== undefined && { host }) };
+      const language = languageOf(document.documentElement.lang);
+      const target = { port: Number(port), path, language, ...(host !== undefined && { host }) };
       const url = await openPort(labId, target);
       if (tab !== null) {
         tab.location.replace(url);

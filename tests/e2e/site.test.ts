@@ -517,6 +517,56 @@ describe("progress", () => {
   });
 });
 
+/** The lab that this student opened, once it runs. */
+async function labOfPage() {
+  await page.waitForSelector("pb-lab[data-state=ready]", { state: "attached", timeout: 30_000 });
+  const id = await page.evaluate(() => {
+    const lab = document.querySelector<HTMLElement>("pb-lab")?.dataset["lab"];
+    return localStorage.getItem(`patchbay.lab.${lab}`);
+  });
+  return course.engine.find(id ?? "");
+}
+
+test("a port of the lab opens in a new tab once the lab runs", async () => {
+  await open("iptables/");
+  const link = page.locator("pb-port").first();
+  const button = link.getByTestId("port-link");
+  expect(await button.getAttribute("aria-disabled")).toBe("true");
+  expect(await link.locator("[role=status]").textContent()).toBe(english.port.locked);
+  await page.getByTestId("start-lab").click();
+  const lab = await labOfPage();
+  const port = await link.getAttribute("data-port");
+  const run = ["docker", "run", "-d", "-p", `${port}:80`, "nginx"];
+  expect(await lab.host().exec(run)).toBe(0);
+  await expect.poll(() => button.getAttribute("aria-disabled")).toBe("false");
+  const opened = context.waitForEvent("page");
+  await button.click();
+  const tab = await opened;
+  await expect.poll(() => tab.locator("body").textContent()).toContain("nginx");
+  await expect
+    .poll(() => link.locator("[role=status]").textContent())
+    .toBe(english.client.port.opened);
+});
+
+test("an answer is handed in to the lab, and is there again after a reload", async () => {
+  await open("veth/");
+  const place = page.locator("pb-answer");
+  await place.getByTestId("answer").fill("veth1234");
+  await place.getByRole("button").click();
+  expect(await place.locator("[role=status]").textContent()).toBe(english.client.answer.startFirst);
+  await page.getByTestId("start-lab").click();
+  const lab = await labOfPage();
+  await place.getByTestId("answer").press("Enter");
+  await expect
+    .poll(() => place.locator("[role=status]").textContent())
+    .toBe(english.client.answer.saved);
+  const written = ["grep", "-qx", "veth1234", "/root/veth/find-host-peer/answer"];
+  expect(await lab.host().exec(written)).toBe(0);
+  await open("ru/veth/");
+  await labOfPage();
+  await expect.poll(() => place.getByTestId("answer").inputValue()).toBe("veth1234");
+});
+
 test("an exercise asks for the lab, is judged in it, opens its solution when solved, and is known afterwards", async () => {
   const exercise = exercises.find(({ id }) => id === "namespaces/create-netns");
   if (exercise === undefined) throw new Error("The exercise is gone.");
@@ -526,17 +576,15 @@ test("an exercise asks for the lab, is judged in it, opens its solution when sol
   const status = () => place.getAttribute("data-status");
   await button.click();
   await place.getByRole("button", { name: english.client.check.start }).click();
-  await page.waitForSelector("pb-lab[data-state=ready]", { state: "attached" });
+  const lab = await labOfPage();
   await button.click();
   await expect.poll(status, { timeout: 30_000 }).toBe("failed");
   expect(await place.getByTestId("check-result").count()).toBe(exercise.checks.length);
   expect(await place.locator('[data-status="failed"] dt').first().textContent()).toBe("Expected");
   expect(await axeFaults(page)).toEqual([]);
 
-  const [lab] = await course.engine.list();
   const script = exercise.solutions[0]?.script;
-  const running = await course.engine.find(lab?.id ?? "");
-  expect(await running.host().exec(["sh", "-ec", String(script)])).toBe(0);
+  expect(await lab.host().exec(["sh", "-ec", String(script)])).toBe(0);
   await button.click();
   await expect.poll(status, { timeout: 30_000 }).toBe("passed");
   const solution = page.locator(`pb-solution[data-exercise="${exercise.id}"]`);
