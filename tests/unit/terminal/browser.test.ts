@@ -425,8 +425,18 @@ test("a link is opened only after asking, and a port of the lab through the cour
 });
 
 test("the bell is seen, also of a terminal that is not in view", async () => {
+  // It is seen for a moment only: somebody must be looking before it rings.
+  const seen = await page.evaluateHandle(() => {
+    const rung = new Promise<boolean>((resolve) => {
+      new MutationObserver((changes) => {
+        const panels = changes.map(({ target }) => target as HTMLElement);
+        if (panels.some(({ dataset }) => dataset["bell"] !== undefined)) resolve(true);
+      }).observe(document.body, { subtree: true, attributeFilter: ["data-bell"] });
+    });
+    return { rung };
+  });
   await run({ command: "bell" });
-  await page.locator(".pb-terminals-panel[data-bell]").waitFor({ state: "attached" });
+  expect(await seen.evaluate(({ rung }) => rung)).toBe(true);
   await until(
     "the prompt is back",
     async () => (await run({ command: "bell" })).outcome === "typed",
