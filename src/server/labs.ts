@@ -11,6 +11,13 @@ import { attempt } from "./database.ts";
 import { ApiError } from "./errors.ts";
 import type { SessionStore } from "./sessions.ts";
 
+export type LabProblem =
+  | "unused" // stopped, since nobody used it
+  | "shut-down" // from inside, or by the operator
+  | "host-down" // some of its hosts do not run
+  | "engine-down" // runs, but an engine in it does not answer
+  | "start-failed";
+
 /** A lab as the page sees it. */
 export interface LabView {
   readonly id: string;
@@ -22,8 +29,16 @@ export interface LabView {
   readonly place?: number;
   /** What is going on while it starts. */
   readonly step?: string;
-  /** What went wrong where it is broken; why it was stopped. */
+  /** What went wrong, or why it was stopped, in English. */
   readonly problem?: string;
+  /** The same for a page that has words of its own. */
+  readonly problemCode?: LabProblem;
+  /** Version of the engine in it while it runs; `null` where that does not answer, on any of the hosts. */
+  readonly engine?: string | null;
+  /** Since somebody used it, milliseconds; while it runs. */
+  readonly idleMs?: number;
+  /** After so long without use it is stopped, milliseconds; while it runs. */
+  readonly idleLimitMs?: number;
   /** Time until it stops unless somebody uses it, milliseconds; only where that is near. */
   readonly stopsInMs?: number;
   readonly hosts: readonly { readonly name: string }[];
@@ -45,9 +60,11 @@ interface Entry {
   readonly lab: string;
   state: LabView["state"];
   step?: string;
-  problem?: string;
+  problem?: { readonly code: LabProblem; readonly text: string } | undefined;
   hosts: LabView["hosts"];
   handle?: Lab;
+  /** What its engines said when they were asked last. */
+  engines?: { readonly version: string | null; readonly down: readonly string[]; atMs: number };
   /** Begins its start once there is room; set while it waits. */
   begin?: () => void;
   /** By the monotonic clock: a laptop's sleep and a changed clock are nobody's idleness. */
@@ -61,7 +78,22 @@ const ABANDONED_MS = 60_000;
 const WARNING_SHARE = 0.1;
 const MAX_WARNING_MS = 10 * 60_000;
 const MARK_USED_MS = 60_000;
+/** Pages ask often; engines are asked no more than this. */
+const ENGINES_AGE_MS = 5000;
+const ENGINE_TIMEOUT_MS = 1500;
 const NEEDED_DISK_BYTES = 2 ** 30;
+
+/** What an engine in a lab calls its version; that, too, is only a claim. */
+function versionOf(body: unknown): string | undefined {
+  const { Version } = (body ?? {}) as { Version?: unknown };
+  return typeof Version === "string" ? Version.slice(0, 40) : undefined;
+}
+
+function problemOf({ state, problem, engines }: Entry): Entry["problem"] {
+  if (state !== "running" || engines === undefined || engines.down.length === 0) return problem;
+  const text = `The Docker engine on ${engines.down.join(" and ")} does not answer. It starts again by itself after a crash; if it stays so, reset the lab.`;
+  return { code: "engine-down", text };
+}
 
 /** The labs of the sessions: one of each kind per session, started in the background. */
 export class LabService {
@@ -128,6 +160,7 @@ export class LabService {
   async get(sessionId: string, labId: string): Promise<LabView> {
     const entry = await this.#entry(sessionId, labId);
     entry.lastSeenMs = performance.now();
+    await this.#askEngines(entry);
     return this.#view(entry);
   }
 
@@ -140,6 +173,7 @@ export class LabService {
   async keep(sessionId: string, labId: string): Promise<LabView> {
     const entry = await this.#entry(sessionId, labId);
     this.#use(entry);
+    await this.#askEngines(entry);
     return this.#view(entry);
   }
 
@@ -186,7 +220,7 @@ export class LabService {
       waiting: "The lab waits for room on the machine.",
       starting: "The lab is still starting.",
       stopped: "The lab is stopped.",
-      broken: `The lab is broken: ${problem}`,
+      broken: `The lab is broken: ${problem?.text}`,
       running: "The lab is not known yet.",
     };
     throw new ApiError(409, `lab-${state}`, messages[state], "Start it, wait for it, or reset it.");
@@ -252,16 +286,51 @@ export class LabService {
   }
 
   #view(entry: Entry): LabView {
-    const { id, lab, state, step, problem, hosts } = entry;
-    const leftMs = this.#settings.idleMs - this.#idleFor(entry);
-    const warningMs = Math.min(MAX_WARNING_MS, this.#settings.idleMs * WARNING_SHARE);
+    const { id, lab, state, step, hosts } = entry;
+    const problem = problemOf(entry);
     return {
       ...{ id, lab, state, hosts },
       ...(state === "waiting" && { place: this.#line.indexOf(entry) + 1 }),
       ...(step !== undefined && { step }),
-      ...(problem !== undefined && { problem }),
-      ...(state === "running" && leftMs < warningMs && { stopsInMs: Math.max(0, leftMs) }),
+      ...(problem !== undefined && { problem: problem.text, problemCode: problem.code }),
+      ...(state === "running" && this.#useOf(entry)),
     };
+  }
+
+  #useOf(entry: Entry): Pick<LabView, "engine" | "idleMs" | "idleLimitMs" | "stopsInMs"> {
+    const { idleMs: idleLimitMs } = this.#settings;
+    const idleMs = Math.round(this.#idleFor(entry));
+    const leftMs = idleLimitMs - idleMs;
+    const warningMs = Math.min(MAX_WARNING_MS, idleLimitMs * WARNING_SHARE);
+    return {
+      ...(entry.engines !== undefined && { engine: entry.engines.version }),
+      ...{ idleMs, idleLimitMs },
+      ...(leftMs < warningMs && { stopsInMs: Math.max(0, leftMs) }),
+    };
+  }
+
+  /** Whether the engines in a lab answer, and which version they are. */
+  async #askEngines(entry: Entry): Promise<void> {
+    const { state, handle, engines } = entry;
+    if (state !== "running" || handle === undefined) return;
+    // One that did not answer may be back the next moment.
+    const known = engines !== undefined && engines.version !== null;
+    if (known && performance.now() - engines.atMs < ENGINES_AGE_MS) return;
+    const asked = await Promise.all(
+      handle.hosts.map(async ({ name }) => {
+        const engine = handle.host(name).innerEngine();
+        const answer = await engine
+          .request({ path: "/version", timeoutMs: ENGINE_TIMEOUT_MS })
+          .catch((error) => {
+            if (error instanceof SandboxError) return undefined;
+            throw error;
+          });
+        return { name, version: answer?.status === 200 ? versionOf(answer.body) : undefined };
+      }),
+    );
+    const down = asked.filter(({ version }) => version === undefined).map(({ name }) => name);
+    const version = down.length > 0 ? null : (asked[0]?.version ?? null);
+    entry.engines = { version, down, atMs: performance.now() };
   }
 
   #use(entry: Entry): void {
@@ -299,9 +368,14 @@ export class LabService {
         // Containers made anew by another command, `patchbay lab reset`, are another handle.
         entry.handle = found;
         entry.hosts = found.hosts;
+        entry.problem = undefined;
+      }
+      if (entry.state === "running" && found.state === "stopped") {
+        const text = "It was shut down: from inside, or by who runs the course.";
+        entry.problem = { code: "shut-down", text };
       }
       entry.state = found.state === "starting" ? "stopped" : found.state;
-      if (found.problem !== undefined) entry.problem = found.problem;
+      if (found.problem !== undefined) entry.problem = { code: "host-down", text: found.problem };
       return entry;
     } catch (error) {
       if (!(error instanceof SandboxError) || error.code !== "lab-not-found") throw error;
@@ -412,7 +486,7 @@ export class LabService {
   async #stop(entry: Entry): Promise<void> {
     this.#markUsed(entry.id);
     entry.state = "stopped";
-    entry.problem = "Nobody used it for a while.";
+    entry.problem = { code: "unused", text: "Nobody used it for a while." };
     await this.#terminals.closeLab(entry.id);
     await this.#engine.stop(entry.id);
   }
@@ -430,7 +504,7 @@ export class LabService {
       (error: Error) => {
         this.#log(`lab ${entry.id} did not start: ${error.stack ?? error.message}`);
         entry.state = "broken";
-        entry.problem = error.message;
+        entry.problem = { code: "start-failed", text: error.message };
       },
     );
     const settled = done.finally(() => {
