@@ -2,9 +2,9 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { basename, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
-import { createContext, runInContext } from "node:vm";
 import Slugger from "github-slugger";
 import { mdxToMdast } from "satteri";
+import { parseSync } from "vite";
 import { parse as parseYaml } from "yaml";
 import { type Language, languages } from "../i18n/language.ts";
 
@@ -94,12 +94,17 @@ const proseOf = (node: Node): string =>
 
 /** An expression in braces must mean the same to everyone who reads the file, so only literals are taken. */
 function literal(expression: string, file: string, line: number, attribute: string): unknown {
-  try {
-    return runInContext(`(${expression})`, createContext(Object.create(null)), { timeout: 2000 });
-  } catch (error) {
-    const why = (error as Error).message;
-    throw new SourceError(file, line, `${attribute}={${expression}} is no literal: ${why}`);
-  }
+  const refuse = (why: string) =>
+    new SourceError(file, line, `${attribute}={${expression}} is no literal: ${why}`);
+  const { program, errors } = parseSync("attribute.js", `(${expression})`);
+  if (errors[0] !== undefined) throw refuse(errors[0].message);
+  const statement = program.body[0];
+  let value = statement?.type === "ExpressionStatement" ? statement.expression : undefined;
+  if (value?.type === "ParenthesizedExpression") value = value.expression;
+  if (value?.type === "Literal") return value.value;
+  const [text, ...more] = value?.type === "TemplateLiteral" ? value.quasis : [];
+  if (text !== undefined && more.length === 0) return text.value.cooked;
+  throw refuse("write a text, a number, true or false");
 }
 
 function attributesOf(node: Node, file: string): Record<string, unknown> {

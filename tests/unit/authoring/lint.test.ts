@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { readLesson } from "../../../src/authoring/lesson-source.ts";
 import { lintContent } from "../../../src/authoring/lint.ts";
 
 let root: string;
@@ -138,6 +139,15 @@ test("tells where the two languages drifted apart, and what was not translated",
   `);
 });
 
+test("reads texts as a page does, escapes too, and runs nothing of them", () => {
+  write(
+    "lessons/en/veth.mdx",
+    page(`<Run command={\`echo "\\\`date\\\`" \\\\n\`} exit={0} />\n\n${checks}`),
+  );
+  const { elements } = readLesson(join(root, "content/lessons/en/veth.mdx"), "en", root);
+  expect(elements[0]?.attributes).toEqual({ command: 'echo "`date`" \\n', exit: 0 });
+});
+
 test("tells of files that can't be read, with their line", () => {
   both("Text.", "title: [\n");
   write("lessons/en/drivers.mdx", page('## One\n\n<Run command={process.exit()} expect="x" />'));
@@ -149,7 +159,7 @@ test("tells of files that can't be read, with their line", () => {
     content/glossary.yaml:1: is wrong:
     ✖ Invalid input: expected object, received undefined
       → at veth.ru
-    content/lessons/en/drivers.mdx:9: command={process.exit()} is no literal: process is not defined
+    content/lessons/en/drivers.mdx:9: command={process.exit()} is no literal: write a text, a number, true or false
     content/lessons/en/overlay.mdx:9: 9:1: Unexpected character after \`<\`, expected a valid JSX tag (note: to create a link in MDX, use \`[text](url)\`) (mdx-jsx:unexpected-character)
     content/lessons/en/veth.mdx:1: the front matter is no YAML: Flow sequence in block collection must be sufficiently indented and end with a ] at line 2, column 1:
     content/lessons/ru/veth.mdx:1: the front matter is no YAML: Flow sequence in block collection must be sufficiently indented and end with a ] at line 2, column 1:
