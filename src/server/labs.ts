@@ -387,6 +387,10 @@ export class LabService {
   /** Brings back a lab with its files; a new one where it is gone. */
   async #revive(id: string, topology: string, onProgress: ProgressListener): Promise<Lab> {
     onProgress({ title: "Bringing back your lab with its files" });
+    // Shells ended with what they ran in, however that came to an end.
+    for (const terminal of await this.#terminals.list(id).catch(() => [])) {
+      if (terminal.exited !== undefined) await this.#terminals.close(id, terminal.id);
+    }
     try {
       return await this.#engine.start(id);
     } catch (error) {

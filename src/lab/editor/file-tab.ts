@@ -45,7 +45,7 @@ export class FileTab {
   readonly #save: HTMLButtonElement;
   readonly #state = create("span", { class: "pb-file-state", role: "status" });
   readonly #banner = create("div", { class: "pb-file-banner", role: "alert", hidden: "" });
-  readonly #problems = create("details", { class: "pb-file-problems", hidden: "" });
+  readonly #problems = create("details", { class: "pb-file-problems", open: "", hidden: "" });
   /** What the text is based on. */
   #base: OnDisk;
   /** What is on the disk instead, where that is another text than both. */

@@ -608,6 +608,7 @@ export class LabTerminalsView implements LabTerminals {
     this.#tabs.select(id);
     const view = this.#views.get(id);
     if (before !== view) before?.screen.hidden();
+    this.#root.toggleAttribute("data-guest", guest !== undefined);
     if (guest !== undefined) guest.onShow();
     if (view === undefined) return;
     this.#tabs.setMark(id, undefined);

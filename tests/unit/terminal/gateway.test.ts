@@ -262,6 +262,18 @@ describe("a command of a lesson", () => {
     expect(client.text).not.toContain("too-soon");
   });
 
+  test("does not wait for a first prompt where somebody has typed at one", async () => {
+    await using server = await TestServer.start();
+    const id = await server.open(bash);
+    using client = await server.connect(id);
+    await client.sees("host1:~# ");
+    client.type("echo ready-$((6*7)); sleep 60\r");
+    await client.sees("ready-42");
+    client.run("a", "echo never");
+    await until("it is refused", () => client.of("run-acknowledged").length > 0, 5_000);
+    expect(await client.outcome("a")).toBe("no-prompt");
+  });
+
   test("is not typed where a program takes no Ctrl-C", async () => {
     await using server = await TestServer.start();
     const id = await server.open(bash);

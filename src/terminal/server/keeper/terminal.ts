@@ -267,7 +267,9 @@ export class Terminal {
   }
 
   #noteEntered(): void {
-    const { prompts, lineFeeds } = this.#mirror;
+    const { prompts, lineFeeds, prompt } = this.#mirror;
+    // Whoever enters a line at a prompt makes it one that was seen.
+    this.#sawPrompt ||= prompts > 0 || prompt !== undefined;
     this.#entered = { prompts, lineFeeds };
   }
 
