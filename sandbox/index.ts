@@ -436,6 +436,11 @@ export interface TrustedHand {
     options?: { readonly pid?: number; readonly maxBytes?: number; readonly signal?: AbortSignal },
   ): Promise<FileResult>;
   /**
+   * What is mounted where a process of the lab is, as the kernel has it (proc_pid_mountinfo(5)), whatever lies over
+   * `/proc` in the lab. At most 64 KiB.
+   */
+  mounts(pid: number, options?: { readonly signal?: AbortSignal }): Promise<FileResult>;
+  /**
    * Tells, until `signal` aborts, that something has changed on the lab host; the first time, with an empty list, that
    * it listens. What comes within 50 ms is told at once. Costs next to nothing while nothing changes. Throws
    * `SandboxError`: `lab-broken` where the host ends, `probe-failed` where the connection does.

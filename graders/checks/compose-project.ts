@@ -16,16 +16,21 @@ export const serviceContainers = (host: HostModel, service: string): readonly Co
 
 export const projectOf = ({ labels }: ContainerModel): string => labels[label.project] ?? "";
 
+/** No compose file of the course has a tenth of it. */
+const MAX_BYTES = 32 << 10;
+
 /** A compose file of the student, read by the trusted hand and parsed here: nothing of it is run or included. */
 export class ComposeFile {
   readonly path: string;
   readonly #document: ReturnType<typeof parseDocument>;
   readonly #lines: LineCounter;
 
+  /** Throws where the text is none that anybody writes: nested too deep, or grown out of aliases of aliases. */
   constructor(path: string, text: string) {
     this.path = path;
     this.#lines = new LineCounter();
     this.#document = parseDocument(text, { lineCounter: this.#lines, merge: true });
+    this.#document.toJS();
   }
 
   /** What stands at a path of keys; `undefined` where nothing does. */
@@ -60,7 +65,11 @@ export async function composeFileOf(
 ): Promise<{ readonly file: ComposeFile } | { readonly problem: string }> {
   const path = (container.labels[label.files] ?? "").split(",")[0] ?? "";
   if (!path.startsWith("/")) return { problem: `${container.name} was not started by compose` };
-  const read = await host.hand().readFile(path, { signal });
+  const read = await host.hand().readFile(path, { maxBytes: MAX_BYTES, signal });
   if ("problem" in read) return { problem: `${path}: ${read.problem}` };
-  return { file: new ComposeFile(path, read.text) };
+  try {
+    return { file: new ComposeFile(path, read.text) };
+  } catch (error) {
+    return { problem: `${path} can't be read as YAML: ${(error as Error).message}` };
+  }
 }

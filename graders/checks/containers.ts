@@ -25,7 +25,7 @@ export const containerRuns = (name: string, start: string): Check<RunningContain
         return fail(expected, `${name} is paused`, `Let it go on: docker unpause ${name}`);
       }
       if (found.namespace === null) {
-        return fail(expected, `the kernel has no process ${found.pid} in this lab`);
+        return fail(expected, `the kernel knows no process ${found.pid} of this container`);
       }
       return pass({ ...found, namespace: found.namespace });
     },

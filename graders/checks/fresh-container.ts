@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { LabHost } from "../../sandbox/index.ts";
-import { ask, EngineRefusal, inspectContainer } from "../facts/inner-engine.ts";
+import { ask, create, EngineRefusal, inspectContainer } from "../facts/inner-engine.ts";
 
 /** A container that the grader starts, of an image that the student can't forge. */
 export interface FreshContainer {
@@ -26,7 +26,7 @@ export async function startFresh(
     HostConfig: { NetworkMode: networkId, AutoRemove: true },
   };
   const path = `/containers/create?name=${name}`;
-  const { Id: id } = (await ask(host, { method: "POST", path, body })) as { Id: string };
+  const id = await create(host, path, body);
   try {
     await ask(host, { method: "POST", path: `/containers/${id}/start`, timeoutMs: 10_000 });
     const { State } = await inspectContainer(host, id);

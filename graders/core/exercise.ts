@@ -1,5 +1,6 @@
 import type { Lab } from "../../sandbox/index.ts";
 import type { LabModel } from "../facts/model.ts";
+import { visible } from "./visible.ts";
 
 /** What a check works with. */
 export interface CheckContext {
@@ -28,14 +29,16 @@ export interface Failed {
 export function pass(): Passed<undefined>;
 export function pass<Value>(value: Value, actual?: string): Passed<Value>;
 export function pass(value?: unknown, actual?: string): Passed<unknown> {
-  return actual === undefined ? { status: "passed", value } : { status: "passed", value, actual };
+  if (actual === undefined) return { status: "passed", value };
+  return { status: "passed", value, actual: visible(actual) };
 }
 
+/** Names and texts in it may be the student's: they are made `visible` here. */
 export const fail = (expected: string, actual: string, hint?: string): Failed => ({
   status: "failed",
-  expected,
-  actual,
-  ...(hint === undefined ? {} : { hint }),
+  expected: visible(expected),
+  actual: visible(actual),
+  ...(hint === undefined ? {} : { hint: visible(hint) }),
 });
 
 export interface Check<Value = unknown> {

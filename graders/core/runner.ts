@@ -5,6 +5,7 @@ import { collectFacts } from "../facts/collect.ts";
 import type { LabModel } from "../facts/model.ts";
 import type { Check, CheckContext, Exercise, Failed, Passed } from "./exercise.ts";
 import { type CheckResult, type ExerciseResult, overall } from "./results.ts";
+import { visible } from "./visible.ts";
 
 export interface GradeOptions {
   readonly signal?: AbortSignal;
@@ -25,11 +26,13 @@ interface Settled {
 }
 
 const words = (error: unknown): string =>
-  error instanceof SandboxError
-    ? `${error.message} (${error.code})`
-    : error instanceof Error
-      ? `${error.name}: ${error.message}`
-      : String(error);
+  visible(
+    error instanceof SandboxError
+      ? `${error.message} (${error.code})`
+      : error instanceof Error
+        ? `${error.name}: ${error.message}`
+        : String(error),
+  );
 
 /** Why nothing that builds on a check was run: the first check on the way that gave no ground to stand on. */
 function because(missing: CheckResult): string {

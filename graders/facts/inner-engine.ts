@@ -48,6 +48,12 @@ function understood<T>(schema: z.ZodType<T>, body: unknown, path: string): T {
   );
 }
 
+/** Has something made, and resolves with the id that the engine gives to it. */
+export async function create(host: LabHost, path: string, body: object): Promise<string> {
+  const made = await ask(host, { method: "POST", path, body });
+  return understood(z.object({ Id: z.string().regex(/^[0-9a-f]{12,64}$/) }), made, path).Id;
+}
+
 export async function inspectContainer(
   host: LabHost,
   id: string,

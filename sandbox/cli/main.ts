@@ -12,6 +12,7 @@ import {
   unknown,
 } from "./command-line.ts";
 import { doctor } from "./doctor.ts";
+import { jsonText } from "./json.ts";
 import { progressLines } from "./progress.ts";
 
 const usage = `
@@ -39,7 +40,7 @@ function jsonWanted(format: string | undefined): boolean {
   throw unknown("format", format, ["pretty", "json"]);
 }
 
-const print = (value: unknown) => process.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
+const print = (value: unknown) => process.stdout.write(jsonText(value));
 const shape = ({ id, lab, hosts }: LabSummary) => ({
   id,
   lab,

@@ -147,17 +147,31 @@ export class DockerLabHost implements LabHost {
       })
       .catch((error) => {
         this.#init = undefined;
-        throw error;
+        if (error.statusCode !== 404) throw error;
+        const what = `Lab host ${this.name} of ${this.labId} is gone: the lab was ended or reset.`;
+        throw new SandboxError("lab-broken", what, { cause: error });
       });
     return this.#init;
   }
 
   async #ask<T>(op: string, request: object, timeoutMs: number, signal?: AbortSignal): Promise<T> {
     signal?.throwIfAborted();
-    const [init, hand] = await Promise.all([this.#outerInit(), this.#context.hand()]);
-    const answered = hand.ask(op, init, request, timeoutMs) as Promise<T>;
+    const ask = async () => {
+      const [init, hand] = await Promise.all([this.#outerInit(), this.#context.hand()]);
+      return hand.ask(op, init, { ...request, container: this.#containerId }, timeoutMs);
+    };
+    const answered = ask().catch((error) => {
+      if (!(error instanceof SandboxError) || error.code !== "lab-broken") throw error;
+      // It was started again since, or the engine knows better why it does not run.
+      this.#init = undefined;
+      return ask();
+    }) as Promise<T>;
     // The hand ends the work at its time limit; the caller need not wait for that.
     return signal === undefined ? answered : abortable(answered, signal);
+  }
+
+  async #asTarget(): Promise<object> {
+    return { targetInit: await this.#outerInit(), targetContainer: this.#containerId };
   }
 
   async exec(argv: readonly string[], options: ExecOptions = {}): Promise<number> {
@@ -264,7 +278,8 @@ export class DockerLabHost implements LabHost {
       },
       dial: async () => {
         const [init, steward] = await Promise.all([this.#outerInit(), this.#context.steward()]);
-        const hand = ["python3", "/usr/lib/patchbay/hand", "dial", String(init)];
+        const entry = ["python3", "/usr/lib/patchbay/hand", "dial"];
+        const hand = [...entry, String(init), this.#containerId];
         const args = ["--host", this.#context.address, "exec", "--interactive", steward, ...hand];
         const child = spawn("docker", args, { stdio: ["pipe", "pipe", "inherit"] });
         const connection = Duplex.from({
@@ -308,6 +323,8 @@ export class DockerLabHost implements LabHost {
       listFolder: (path, { pid, signal } = {}) => this.#ask("list", { path, pid }, 5000, signal),
       readFile: (path, { pid, maxBytes = 64 << 10, signal } = {}) =>
         this.#ask<FileResult>("read", { path, pid, maxBytes }, 5000, signal),
+      mounts: (pid, { signal } = {}) =>
+        this.#ask<FileResult>("mounts", { pid, maxBytes: 64 << 10 }, 5000, signal),
       changes: ({ signal }) => this.#changes(signal),
       look: (path, { maxBytes }) => this.#ask<FileLook>("look", { path, maxBytes }, 5000),
       write: (file) => this.#ask<FileWritten>("write", file, 10_000),
@@ -325,7 +342,12 @@ export class DockerLabHost implements LabHost {
 
   async *#changes(signal: AbortSignal): AsyncGenerator<readonly LabChange[]> {
     const [init, hand] = await Promise.all([this.#outerInit(), this.#context.hand()]);
-    for await (const event of hand.stream("changes", init, {}, signal)) {
+    for await (const event of hand.stream(
+      "changes",
+      init,
+      { container: this.#containerId },
+      signal,
+    )) {
       yield (event as { readonly changed: readonly LabChange[] }).changed;
     }
   }
@@ -346,7 +368,7 @@ export class DockerLabHost implements LabHost {
       from: placed(from),
       target: placed(target),
       underlay: placed(underlay),
-      targetInit: targetHost && (await sibling(targetHost).#outerInit()),
+      ...(targetHost && (await sibling(targetHost).#asTarget())),
     };
     return this.#ask<Result>(op, request, waitMs + PROBE_GRACE_MS, signal);
   }

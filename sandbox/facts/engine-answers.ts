@@ -136,7 +136,7 @@ export interface EngineAnswers {
 
 function containers(
   { answers, running }: EngineAnswers,
-  pids: Readonly<Record<string, number | null>>,
+  spaces: Readonly<Record<string, number | null>>,
 ): ContainerFacts[] {
   const path = "/containers/json";
   return understood(z.array(listedContainer), answers["containers"], path).flatMap(
@@ -189,7 +189,7 @@ function containers(
             target: Destination,
             writable: RW,
           })),
-          namespace: pids[String(pid)] ?? null,
+          namespace: (Object.hasOwn(spaces, each.Id) && spaces[each.Id]) || null,
         },
       ];
     },
@@ -275,7 +275,7 @@ type Claims = { [Source in keyof typeof readers]: ReturnType<(typeof readers)[So
  */
 export function readAnswers(
   brought: EngineAnswers | null,
-  pids: Readonly<Record<string, number | null>>,
+  spaces: Readonly<Record<string, number | null>>,
   note: (source: string, code: SandboxErrorCode, why: string) => void,
 ): Claims {
   const read = <T>(
@@ -293,7 +293,7 @@ export function readAnswers(
   };
   return {
     engine: read("engine", engine),
-    containers: read("containers", (answers) => containers(answers, pids)),
+    containers: read("containers", (answers) => containers(answers, spaces)),
     networks: read("networks", networks),
     images: read("images", images),
     services: read("services", services),

@@ -23,8 +23,8 @@ export interface ToldHost {
   readonly namespace: number;
   readonly namespaces: readonly ToldNamespace[];
   readonly named: HostFacts["named"];
-  /** Inode of the namespace of a process, by the lab's number of it. */
-  readonly pids: Readonly<Record<string, number | null>>;
+  /** Inode of the namespace that a running container is in, by its id; null where the kernel knows no such process of it. */
+  readonly spaces: Readonly<Record<string, number | null>>;
   /** Null where there is no engine to ask. */
   readonly engine: EngineAnswers | null;
   readonly missing: readonly MissingFacts[];
@@ -69,7 +69,7 @@ export function readHost(name: string, told: ToldHost): HostFacts {
     namespace: told.namespace,
     namespaces,
     named: told.named,
-    ...readAnswers(told.engine, told.pids, note),
+    ...readAnswers(told.engine, told.spaces, note),
     missing,
   };
 }

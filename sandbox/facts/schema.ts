@@ -363,7 +363,7 @@ const container = z.strictObject({
     .positive()
     .nullable()
     .describe(
-      "Inode of the network namespace that its process is in, as the kernel says; null where the lab has no such process.",
+      "Inode of the network namespace that its process is in, as the kernel says; null where the lab has no such process, or it is none of this container's.",
     ),
 });
 

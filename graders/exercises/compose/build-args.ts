@@ -68,17 +68,13 @@ const version = check({
   title: "Build argument VERSION is 2.0, which the image keeps and the app says",
   needs: { server: runs },
   async run({ lab, server, signal }) {
-    const read = await lab.host().hand().readFile(`/proc/${server.pid}/environ`, { signal });
-    const set =
-      "text" in read
-        ? read.text.split("\0").find((each) => each.startsWith("VERSION="))
-        : undefined;
+    const { VERSION: set } = await lab.host().hand().environment(server.pid, { signal });
     const written = await lab.host().hand().readFile("/app/version", { pid: server.pid, signal });
     const text = "text" in written ? written.text.trim() : "";
     if (text === "2.0") return pass();
     const actual =
       text === ""
-        ? `the image has no /app/version${set === undefined ? "" : `, and ${set} was set when it started`}`
+        ? `the image has no /app/version${set === undefined ? "" : `, and VERSION=${set} was set when it started`}`
         : `/app/version says ${text}`;
     return fail(
       "/app/version in the image says 2.0",

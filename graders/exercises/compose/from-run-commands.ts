@@ -76,15 +76,14 @@ const environment = check({
   needs: { client },
   async run({ lab, client: asking, signal }) {
     // The kernel's word: what the process was started with.
-    const read = await lab.host().hand().readFile(`/proc/${asking.pid}/environ`, { signal });
-    const expected = "SERVER_IP=my-server:8080";
-    if ("problem" in read) return fail(expected, `its environment can't be read: ${read.problem}`);
-    const set = read.text.split("\0").find((each) => each.startsWith("SERVER_IP="));
-    if (set === expected) return pass();
+    const started = await lab.host().hand().environment(asking.pid, { signal });
+    const { SERVER_IP: set } = started;
+    if (set === "my-server:8080") return pass();
     const file = await composeFileOf(lab.host(), asking, signal);
     const where =
       "file" in file ? ` (${file.file.where("services", "my-client", "environment")})` : "";
-    return fail(expected, `${set ?? "no SERVER_IP"}${where}`);
+    const actual = set === undefined ? "no SERVER_IP" : `SERVER_IP=${set}`;
+    return fail("SERVER_IP=my-server:8080", `${actual}${where}`);
   },
 });
 
@@ -129,7 +128,7 @@ const volume = check({
   needs: { client },
   async run({ lab, client: asking, signal }) {
     const hand = lab.host().hand();
-    const mounts = await hand.readFile(`/proc/${asking.pid}/mountinfo`, { signal });
+    const mounts = await hand.mounts(asking.pid, { signal });
     const expected = `a named volume at ${LOG}`;
     const line =
       "text" in mounts

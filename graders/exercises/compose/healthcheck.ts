@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { LabHost } from "../../../sandbox/index.ts";
 import { composeFileOf, serviceContainers } from "../../checks/compose-project.ts";
 import { check, type Exercise, fail, pass } from "../../core/exercise.ts";
-import { ask, inspectContainer } from "../../facts/inner-engine.ts";
+import { ask, create, inspectContainer } from "../../facts/inner-engine.ts";
 import { type ContainerModel, firstHost } from "../../facts/model.ts";
 
 const PATIENCE_MS = 40_000;
@@ -48,9 +48,8 @@ async function becomes(
 
 /** Runs a command in a container and waits for its end. */
 async function run(host: LabHost, id: string, Cmd: readonly string[]): Promise<void> {
-  const path = `/containers/${id}/exec`;
-  const { Id } = (await ask(host, { method: "POST", path, body: { Cmd } })) as { Id: string };
-  await ask(host, { method: "POST", path: `/exec/${Id}/start`, body: { Detach: false } });
+  const exec = await create(host, `/containers/${id}/exec`, { Cmd });
+  await ask(host, { method: "POST", path: `/exec/${exec}/start`, body: { Detach: false } });
 }
 
 const healthy = check({

@@ -62,12 +62,9 @@ const environment = check({
   title: "LOG_LEVEL=debug is in its environment",
   needs: { merged },
   async run({ lab, merged: { pid }, signal }) {
-    const read = await lab.host().hand().readFile(`/proc/${pid}/environ`, { signal });
-    const set =
-      "text" in read
-        ? read.text.split("\0").find((each) => each.startsWith("LOG_LEVEL="))
-        : undefined;
-    return set === "LOG_LEVEL=debug" ? pass() : fail("LOG_LEVEL=debug", set ?? "no LOG_LEVEL");
+    const { LOG_LEVEL: level } = await lab.host().hand().environment(pid, { signal });
+    if (level === "debug") return pass();
+    return fail("LOG_LEVEL=debug", level === undefined ? "no LOG_LEVEL" : `LOG_LEVEL=${level}`);
   },
 });
 

@@ -1,6 +1,5 @@
 import type { RunningContainer } from "../../checks/containers.ts";
 import { check, type Exercise, fail, pass, type Step } from "../../core/exercise.ts";
-import { ask } from "../../facts/inner-engine.ts";
 import { type ContainerModel, list } from "../../facts/model.ts";
 
 const EMBEDDED = "127.0.0.11";
@@ -8,13 +7,9 @@ const EMBEDDED = "127.0.0.11";
 const swarm = check({
   id: "two-node-swarm",
   title: "Both hosts are nodes of one swarm",
-  async run({ lab, signal }) {
-    const hosts = lab.hosts.map(({ name }) => lab.host(name));
-    const infos = await Promise.all(hosts.map((host) => ask(host, { path: "/info", signal })));
-    const nodes = infos.map(
-      (info) =>
-        (info as { Swarm?: { LocalNodeState?: string } }).Swarm?.LocalNodeState ?? "unknown",
-    );
+  async run({ facts }) {
+    const { hosts } = await facts();
+    const nodes = hosts.map(({ engine }) => engine.swarm.state);
     if (nodes.length >= 2 && nodes.every((state) => state === "active")) return pass();
     const told = hosts.map(({ name }, index) => `${name}: ${nodes[index]}`);
     const hint =

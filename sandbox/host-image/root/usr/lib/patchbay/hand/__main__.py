@@ -46,6 +46,7 @@ OPERATIONS = {
     "dns": probes.dns,
     "features": probes.features,
     "read": probes.read,
+    "mounts": probes.mounts,
     "look": files.look,
     "write": files.write,
     "states": files.states,
@@ -79,6 +80,10 @@ STREAMS = {"changes": changes.changes}
 
 def answer_of(request, tell):
     try:
+        if "container" in request:
+            processes.confirm(request["init"], request["container"])
+        if "targetInit" in request:
+            processes.confirm(request["targetInit"], request["targetContainer"])
         if request["op"] in STREAMS:
             return {"ok": STREAMS[request["op"]](request, tell)}
         return {"ok": OPERATIONS[request["op"]](request)}
@@ -151,8 +156,9 @@ class Job:
 
 def started(request):
     # Children find it made; where it can't be, the request itself will say so.
-    if request["init"]:
+    if "container" in request:
         try:
+            processes.confirm(request["init"], request["container"])
             processes.process_table(request["init"])
         except (Refused, OSError):
             pass
@@ -207,7 +213,8 @@ def session():
 
 os.makedirs(hosts.CLAIMS, exist_ok=True)
 match sys.argv[1:]:
-    case ["dial", init]:
+    case ["dial", init, container]:
+        processes.confirm(int(init), container)
         engine_api.dial(int(init))
     case ["relay", lab]:
         relay.serve(lab)

@@ -9,6 +9,7 @@ import stat
 import time
 
 from kernel import Refused, open_in_root
+from processes import open_of_host
 
 IMAGES = "/usr/share/patchbay/images"
 MAX_ANSWER = 16 << 20
@@ -29,10 +30,7 @@ def images(_request):
 def inside(init, path):
     """An O_PATH descriptor of a path in the lab, resolved as the lab's root resolves it: a symbolic
     link that the student made never leads out of the lab."""
-    try:
-        root = os.open(f"/proc/{init}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    except (FileNotFoundError, PermissionError) as error:
-        raise Refused("inner-engine-unreachable", "the lab host does not run") from error
+    root = open_of_host(init, "root", os.O_PATH | os.O_DIRECTORY)
     try:
         return open_in_root(root, path, os.O_PATH)
     except OSError as error:
@@ -68,6 +66,7 @@ class Conversation:
         self.timeout_s = timeout_s
         self.deadline = time.monotonic() + timeout_s
         self.unread = bytearray()
+        self.broken = None
         self.connection = engine_socket(init, timeout_s)
 
     def __enter__(self):
@@ -124,21 +123,32 @@ class Conversation:
         while (end := self.unread.find(b"\n", at)) < 0:
             at = len(self.unread)
             if at > MAX_LINE or not self._fill():
-                raise garbled(path, "no HTTP")
+                raise garbled(path, "no HTTP" if at else "nothing")
         line = bytes(self.unread[:end]).rstrip(b"\r").decode("latin-1")
         del self.unread[:end + 1]
         return line
 
     def receive(self, path):
-        """(status, headers in lower case, body) of the next answer; `path` is for words only."""
+        """(status, headers in lower case, body) of the next answer; `path` is for words only. Where one answer was not
+        what HTTP is, nobody knows where the next one begins."""
+        if self.broken:
+            raise self.broken
+        try:
+            return self._receive(path)
+        except Refused as refused:
+            self.broken = refused
+            raise
+
+    def _receive(self, path):
         started = re.fullmatch(r"HTTP/1\.[01] (\d{3})(?: .*)?", self._line(path))
         if not started:
             raise garbled(path, "no HTTP")
-        headers = {}
+        headers, count = {}, 0
         while line := self._line(path):
             name, _, value = line.partition(":")
             headers[name.lower()] = value.strip()
-            if len(headers) > MAX_HEADERS:
+            count += 1
+            if count > MAX_HEADERS:
                 raise garbled(path, "headers without end")
         status = int(started[1])
         if status in (204, 304):
@@ -150,8 +160,8 @@ class Conversation:
                 self._line(path)
                 if len(body) > self.limit:
                     raise too_long(path, self.limit)
-            while self._line(path):
-                pass
+            if self._line(path):
+                raise garbled(path, "no HTTP")
             return status, headers, bytes(body)
         if "content-length" in headers:
             size = self._number(headers["content-length"], 10, path)

@@ -3,6 +3,7 @@ pass. Each part has a time limit and a size limit of its own; what could not be 
 keeps nothing else from being told. What the fields mean: sandbox/facts/schema.ts."""
 
 import os
+import resource
 import subprocess
 import threading
 import time
@@ -11,7 +12,7 @@ import engine_api
 import netlink
 from kernel import Refused, open_in_root
 from namespaces import NAMED, open_named, open_path, root_of
-from processes import process_table
+from processes import open_of, open_of_host, process_table
 
 # More than a lab may have: see `PER_LAB` in limits.py. Where the engine gives no user namespace, nothing limits them.
 MAX_NAMESPACES = 512
@@ -76,7 +77,7 @@ class Namespaces:
         self.full = False
         self.table = process_table(init)
         self.root = root_of(init)
-        self.own = self.add(os.open(f"/proc/{init}/ns/net", os.O_RDONLY | os.O_CLOEXEC))
+        self.own = self.add(open_of_host(init, "ns/net"))
 
     def add(self, descriptor):
         """Keeps a namespace under its inode, which is returned; a descriptor of a known one is closed."""
@@ -100,6 +101,15 @@ class Namespaces:
         except (OSError, ValueError):
             return None
         return inode
+
+    def of_container(self, identifier, pid):
+        """The inode of what a container's process is in; `None` where the kernel knows none of that number in a control
+        group that the engine makes for it: so a number alone makes no process a container's."""
+        descriptor = open_of(self.table, pid, "cgroup")
+        if descriptor is None:
+            return None
+        with open(descriptor) as groups:
+            return self.of_process(pid) if identifier in groups.read() else None
 
     def of_processes(self):
         for name in os.listdir(self.table):
@@ -131,7 +141,7 @@ class Namespaces:
 
     def of_mounts(self):
         """Namespaces that nothing but a mount keeps, such as those of overlay networks."""
-        with open(f"/proc/{self.init}/mountinfo", errors="surrogateescape") as mounts:
+        with open(open_of_host(self.init, "mountinfo"), errors="surrogateescape") as mounts:
             for line in mounts:
                 if " - nsfs " not in line:
                     continue
@@ -175,6 +185,8 @@ class Tools:
         output = os.memfd_create(argv[0], os.MFD_CLOEXEC)
         errors = os.memfd_create("errors", os.MFD_CLOEXEC)
         process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=output, stderr=errors)
+        # What it prints is memory; one byte more than is taken ends it.
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (MAX_RULES_BYTES + 1, MAX_RULES_BYTES + 1))
         self.running.append((process, argv, output, errors, time.monotonic() + TOOL_TIMEOUT_S, take))
 
     def finish_one(self):
@@ -190,11 +202,11 @@ class Tools:
             complained.seek(0)
             if code is None:
                 take(None, Refused("probe-timeout", f"{argv[0]} did not end within {TOOL_TIMEOUT_S} s"))
+            elif os.fstat(output).st_size > MAX_RULES_BYTES:
+                take(None, Refused("probe-failed", f"{argv[0]} prints more than {MAX_RULES_BYTES >> 20} MiB"))
             elif code != 0:
                 why = complained.read(500).decode("utf-8", "replace").strip()
                 take(None, Refused("probe-failed", f"{' '.join(argv)}: {why}"))
-            elif os.fstat(output).st_size > MAX_RULES_BYTES:
-                take(None, Refused("probe-failed", f"{argv[0]} prints more than {MAX_RULES_BYTES >> 20} MiB"))
             else:
                 take(printed.read().decode("utf-8", "replace"), None)
 
@@ -338,11 +350,11 @@ def facts(request):
     if asking is not None and engine is None:
         for source in engine_api.SOURCES:
             missing.note(source, Refused("inner-engine-timeout", "the engine in the lab did not answer"))
-    pids = {}
-    for details in engine.running.values() if engine else ():
+    spaces = {}
+    for identifier, details in engine.running.items() if engine else ():
         pid = details.get("State", {}).get("Pid")
         if isinstance(pid, int) and 0 < pid < 1 << 31:
-            pids[str(pid)] = namespaces.of_process(pid)
+            spaces[identifier] = namespaces.of_container(identifier, pid)
     # Of containers that started meanwhile.
     looked += namespaces.look_at_new(tools)
     tools.finish()
@@ -352,7 +364,7 @@ def facts(request):
         "namespace": namespaces.own,
         "namespaces": looked,
         "named": named,
-        "pids": pids,
+        "spaces": spaces,
         "engine": {"answers": engine.answers, "running": engine.running} if engine else None,
         "missing": missing + (engine.missing if engine else []),
     }

@@ -7,7 +7,7 @@ import re
 import stat
 
 from kernel import LIBC, Refused, open_in_root
-from processes import open_of, process_table
+from processes import open_of, open_of_host, process_table
 
 NSFS_MAGIC = 0x6E736673
 NS_GET_NSTYPE = 0xB703  # ioctl_ns(2)
@@ -58,17 +58,17 @@ def open_path(root, path):
     return None
 
 
-def root_of(pid):
-    return os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+def root_of(init):
+    return open_of_host(init, "root", os.O_PATH | os.O_DIRECTORY)
 
 
 def resolve(reference, init):
     """A descriptor of the network namespace that a reference means; `init` is of the lab host it is on."""
     match reference["kind"]:
         case "host":
-            path = f"/proc/{init}/ns/net"
+            return open_of_host(init, "ns/net")
         case "outside":
-            path = f"/run/netns/{reference['key']}"
+            return os.open(f"/run/netns/{reference['key']}", os.O_RDONLY | os.O_CLOEXEC)
         case "pid":
             descriptor = open_of(process_table(init), reference["pid"], "ns/net")
             if descriptor is None:
@@ -82,4 +82,3 @@ def resolve(reference, init):
             if descriptor is None:
                 raise Refused("probe-failed", f"{reference['name']} is no network namespace")
             return descriptor
-    return os.open(path, os.O_RDONLY | os.O_CLOEXEC)

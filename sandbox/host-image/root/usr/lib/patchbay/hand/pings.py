@@ -1,5 +1,6 @@
 """Echo requests with a nonce, sent in one network namespace and watched in another one."""
 
+import ctypes
 import errno
 import os
 import select
@@ -11,7 +12,7 @@ from namespaces import resolve
 
 PACKET_OUTGOING = 4  # packet(7)
 ETH_P_ALL = 3
-SO_RCVBUFFORCE = 33  # socket(7)
+SO_ATTACH_FILTER, SO_RCVBUFFORCE = 26, 33  # socket(7)
 VXLAN_PORT = 4789
 
 
@@ -67,9 +68,17 @@ UNREACHABLE = {
 }
 
 
-def packet_watch():
-    """A socket that sees every packet of the namespace, with room for what a flood would push out of it."""
+def packet_watch(outgoing=False):
+    """A socket that sees the packets that come into the namespace, or those that leave it, with room for what a flood
+    would push out of it. A filter sorts them: with the sender's address, which tells it too, Python wants the name of
+    an interface in UTF-8, and a student's may be in none."""
     watch = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_P_ALL))
+    kept, dropped = (0xFFFF, 0) if outgoing else (0, 0xFFFF)
+    # BPF: load the packet's type; where it is outgoing return the one, else the other.
+    program = struct.pack("=HBBI", 0x20, 0, 0, 0xFFFFF004) + struct.pack("=HBBI", 0x15, 0, 1, PACKET_OUTGOING)
+    program += struct.pack("=HBBI", 0x06, 0, 0, kept) + struct.pack("=HBBI", 0x06, 0, 0, dropped)
+    held = ctypes.create_string_buffer(program)
+    watch.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HxxxxxxP", 4, ctypes.addressof(held)))
     watch.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 4 << 20)
     return watch
 
@@ -86,7 +95,7 @@ def ping(request):
         os.setns(resolve(request["underlay"], init), os.CLONE_NEWNET)
         underlay = packet_watch()
     os.setns(target, os.CLONE_NEWNET)
-    watch = packet_watch()
+    watch, leaving = packet_watch(), packet_watch(outgoing=True)
     os.setns(source, os.CLONE_NEWNET)
     sender = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
 
@@ -117,21 +126,19 @@ def ping(request):
         if everything or (deadline is not None and now >= deadline):
             break
         until = next_send if deadline is None else deadline
-        ends = [watch, sender, *([underlay] if underlay else [])]
+        ends = [watch, leaving, sender, *([underlay] if underlay else [])]
         ready, _, _ = select.select(ends, [], [], max(0, until - time.monotonic()))
         if watch in ready:
-            packet, origin = watch.recvfrom(2048)
-            seen = read_icmp(packet, nonce)
-            if seen and seen[4] is not None:
-                kind, _, source, destination, sequence = seen
-                if kind == 8 and origin[2] != PACKET_OUTGOING and destination == address:
-                    arrived.add(sequence)
-                    sources.add(source)
-                if kind == 0 and origin[2] == PACKET_OUTGOING and source == address:
-                    answered.add(sequence)
+            seen = read_icmp(watch.recv(2048), nonce)
+            if seen and seen[0] == 8 and seen[3] == address and seen[4] is not None:
+                arrived.add(seen[4])
+                sources.add(seen[2])
+        if leaving in ready:
+            seen = read_icmp(leaving.recv(2048), nonce)
+            if seen and seen[0] == 0 and seen[2] == address and seen[4] is not None:
+                answered.add(seen[4])
         if underlay in ready:
-            packet, origin = underlay.recvfrom(2048)
-            tunnel = vxlan_of(packet, nonce) if origin[2] != PACKET_OUTGOING else None
+            tunnel = vxlan_of(underlay.recv(2048), nonce)
             if tunnel:
                 carriers.setdefault(tunnel[0], set()).add(tunnel[1])
         if sender in ready:

@@ -31,6 +31,18 @@ def pid_namespace_chain(pid):
         os.close(descriptor)
 
 
+def confirm(init, container):
+    """Throws unless `init` is a process of that container of the outer engine: the kernel gives the number of a process
+    that has ended to another one."""
+    try:
+        with open(f"/proc/{init}/cgroup") as groups:
+            alive = container in groups.read()
+    except OSError:
+        alive = False
+    if not alive:
+        raise Refused("lab-broken", "the lab host does not run")
+
+
 TABLES = {}  # by the lab's init: inode of its pid namespace, descriptor
 
 
@@ -80,6 +92,14 @@ def open_of(table, pid, name, flags=os.O_RDONLY):
         return os.open(f"{int(pid)}/{name}", flags | os.O_CLOEXEC, dir_fd=table)
     except (FileNotFoundError, ProcessLookupError):
         return None
+
+
+def open_of_host(init, name, flags=os.O_RDONLY):
+    """Opens a file of a lab host's first process."""
+    try:
+        return os.open(f"/proc/{init}/{name}", flags | os.O_CLOEXEC)
+    except (FileNotFoundError, ProcessLookupError, PermissionError) as error:
+        raise Refused("lab-broken", "the lab host does not run") from error
 
 
 def enter_net_of(path):
