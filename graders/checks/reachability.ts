@@ -10,6 +10,7 @@ import {
   pass,
   type ValuesOf,
 } from "../core/exercise.ts";
+import { patiently } from "./patience.ts";
 
 /** Where a probe leaves from. */
 export interface Place {
@@ -86,9 +87,12 @@ async function tryWay(lab: Lab, way: Way, signal: AbortSignal): Promise<TriedWay
   }
   const port = Number(over.slice(4));
   const probe = { ...aim, port };
-  const { arrived, error } = over.startsWith("tcp")
-    ? await hand.tcp(probe, { signal })
-    : await hand.udp(probe, { signal });
+  const { arrived, error } = await patiently(
+    async (): Promise<{ readonly arrived: boolean; readonly error?: string }> =>
+      over.startsWith("tcp") ? hand.tcp(probe, { signal }) : hand.udp(probe, { signal }),
+    (seen) => way.reaches && seen.error === "Connection refused",
+    signal,
+  );
   const lost = error ?? "what answers there is not it";
   return { ...way, reached: arrived, seen: arrived ? "what was sent arrived" : lost };
 }

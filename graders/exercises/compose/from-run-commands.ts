@@ -1,5 +1,7 @@
+import type { FileResult } from "../../../sandbox/index.ts";
 import { composeFileOf, projectOf, serviceContainers } from "../../checks/compose-project.ts";
 import type { RunningContainer } from "../../checks/containers.ts";
+import { patiently } from "../../checks/patience.ts";
 import { askFromOutside, HOST_ADDRESS, whyNot } from "../../checks/published-port.ts";
 import { type Check, check, type Exercise, fail, pass } from "../../core/exercise.ts";
 import {
@@ -146,12 +148,14 @@ const volume = check({
     }
     // What nobody named has the name of its own content.
     if (/^[0-9a-f]{64}$/.test(name)) return fail(expected, "a volume without a name");
-    const log = await hand.readFile(`${LOG}/client.log`, {
-      pid: asking.pid,
-      maxBytes: 8 << 20,
+    const options = { pid: asking.pid, maxBytes: 8 << 20, signal };
+    const says = (seen: FileResult) => "text" in seen && seen.text.includes("hello from");
+    const log = await patiently(
+      () => hand.readFile(`${LOG}/client.log`, options),
+      (seen) => !says(seen),
       signal,
-    });
-    if ("text" in log && log.text.includes("hello from")) return pass(undefined, name);
+    );
+    if (says(log)) return pass(undefined, name);
     return fail(
       `${LOG}/client.log says what my-server answered`,
       "problem" in log ? log.problem : "it says nothing of the kind",

@@ -59,7 +59,7 @@ const asked = check<readonly HttpResult[], { c1: typeof c1Runs }>({
     // Behind 8443 nothing need listen.
     const results = await Promise.all([
       askFromOutside(lab, 8080, c1, signal),
-      askFromOutside(lab, 8443, c1, signal, 0),
+      askFromOutside(lab, 8443, c1, signal, "once"),
     ]);
     const lost = PORTS.filter((_, index) => results[index]?.reachedPort === null);
     if (lost.length === 0) {
