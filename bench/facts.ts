@@ -10,7 +10,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { applyAnswer } from "../graders/core/verify.ts";
+import { applyAnswer } from "../graders/core/answers.ts";
 import { exercises, gradeExercise } from "../graders/index.ts";
 import type { Lab, SandboxEngine } from "../sandbox/index.ts";
 import { openSandbox } from "../sandbox/open.ts";

@@ -10,12 +10,15 @@ export interface FreshContainer {
   readonly loadedImage: string | undefined;
 }
 
-/** Starts a container in the network and in nothing else; the engine removes it after a minute at the latest. */
+/**
+ * Starts a container in the network and in nothing else; the engine removes it after a minute at the latest. `refused`
+ * says in words why the engine did not: no address is left, say.
+ */
 export async function startFresh(
   host: LabHost,
   networkId: string,
   exercise: string,
-): Promise<FreshContainer> {
+): Promise<FreshContainer | { readonly refused: string }> {
   const { id: Image, loaded } = await host.trustedImage("busybox");
   const loadedImage = loaded ? Image : undefined;
   const name = `patchbay-check-${randomBytes(4).toString("hex")}`;
@@ -26,20 +29,21 @@ export async function startFresh(
     HostConfig: { NetworkMode: networkId, AutoRemove: true },
   };
   const path = `/containers/create?name=${name}`;
-  const id = await create(host, path, body);
   try {
+    const id = await create(host, path, body);
     await ask(host, { method: "POST", path: `/containers/${id}/start`, timeoutMs: 10_000 });
     const { State } = await inspectContainer(host, id);
     return { id, pid: State.Pid, loadedImage };
   } catch (error) {
-    await removeFresh(host, { id, pid: 0, loadedImage });
-    throw error;
+    await removeFresh(host, { id: name, loadedImage });
+    if (!(error instanceof EngineRefusal)) throw error;
+    return { refused: `the engine refused it: ${error.message}` };
   }
 }
 
 export async function removeFresh(
   host: LabHost,
-  { id, loadedImage }: FreshContainer,
+  { id, loadedImage }: Pick<FreshContainer, "id" | "loadedImage">,
 ): Promise<void> {
   const remove = async (path: string) => {
     try {

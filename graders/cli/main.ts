@@ -15,7 +15,8 @@ Usage: graders <command> [options]
   watch [EXERCISE…] --lab <id> [--format pretty|json]
                                               check, and again whenever the lab changes (also check --watch)
   solve EXERCISE --lab <id> [--solution NAME] run a reference solution on a lab
-  verify [EXERCISE…] [--jobs N]               prove exercises: solutions pass, wrong answers don't
+  verify [EXERCISE…] [--jobs N] [--answer NAME]
+                                              prove exercises: solutions pass, wrong answers don't
 
   --lab may be left out where one lab runs.
   --plugin DIR                                exercises of a folder or module of your own (also PATCHBAY_PLUGINS)

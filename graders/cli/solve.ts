@@ -6,7 +6,7 @@ import {
   UsageError,
   unknown,
 } from "../../sandbox/cli/command-line.ts";
-import { applyAnswer } from "../core/verify.ts";
+import { applyAnswer } from "../core/answers.ts";
 import { type Command, commonOptions, exercisesOf, labOption, openCourse } from "./command.ts";
 
 export const solve: Command = async (args) => {

@@ -1,36 +1,30 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
 import type { Lab, SandboxEngine } from "../../sandbox/index.ts";
-import type { Answer, Exercise } from "./exercise.ts";
+import { applyAnswer, typeAnswer } from "./answers.ts";
+import type { Answer, Exercise, WrongAnswer } from "./exercise.ts";
+import { settledState, stateChanges } from "./lab-state.ts";
 import type { ExerciseResult } from "./results.ts";
 import { gradeExercise } from "./runner.ts";
+import { LabWatch } from "./watch.ts";
+
+/** What a claim is about: the lab as it begins, a right answer by either way, or a wrong one. */
+export type ProofKind = "start" | "right" | "typed" | "wrong";
 
 /** One thing that an exercise claims of itself, and whether it held. */
 export interface Proof {
   readonly exercise: string;
+  readonly kind: ProofKind;
+  /** Name of the answer; of several claims on one answer, each has it. Empty for the start state. */
+  readonly answer: string;
   readonly claim: string;
   readonly holds: boolean;
   /** What was seen instead. */
   readonly actual?: string;
 }
 
-const SCRIPT_TIMEOUT_MS = 120_000;
-
-/** Runs an answer's scripts, one after the other. Rejects with the end of the output of one that fails. */
-export async function applyAnswer(lab: Lab, answer: Answer): Promise<void> {
-  const signal = AbortSignal.timeout(SCRIPT_TIMEOUT_MS);
-  const { script } = answer;
-  let previous = "";
-  for (const step of typeof script === "string" ? [{ script }] : script) {
-    const host = lab.host("host" in step ? step.host : undefined);
-    const env = { PREVIOUS: previous };
-    const run = await host.capture(["bash"], { input: step.script, env, signal });
-    if (run.exitCode !== 0) {
-      const end = `${run.stdout}${run.stderr}`.trimEnd().split("\n").slice(-6).join("\n");
-      throw new Error(`The script of "${answer.name}" ended with code ${run.exitCode}:\n${end}`);
-    }
-    previous = run.stdout.trim();
-  }
-}
+/** A watch has seen what there was to see. */
+const SEEN_MS = 1500;
 
 const told = (result: ExerciseResult): string =>
   result.checks
@@ -48,73 +42,141 @@ const told = (result: ExerciseResult): string =>
 
 const statuses = ({ checks }: ExerciseResult) => checks.map(({ id, status }) => [id, status]);
 
-/**
- * What a grading might leave behind on the host: containers, images, interfaces, filter rules. A container that was
- * restarted has another cable.
- */
-async function state(lab: Lab): Promise<string> {
-  const look =
-    "docker ps -aq | sort; docker images -aq | sort; ip -o link | cut -d: -f2 | sed -E 's/^ (veth)[0-9a-f]+@.*/ \\1/' | sort; iptables-save | grep ^-A";
-  return (await lab.host().capture(["sh", "-c", look])).stdout;
+/** Labs of one kind, each in its start state: the next one is made while the last one is used. */
+class LabSupply implements AsyncDisposable {
+  readonly #engine: SandboxEngine;
+  readonly #topology: string;
+  readonly #signal: AbortSignal;
+  readonly #ended: Promise<unknown>[] = [];
+  #next: Promise<Lab> | undefined;
+  #used: Lab | undefined;
+
+  constructor(engine: SandboxEngine, topology: string, signal: AbortSignal) {
+    this.#engine = engine;
+    this.#topology = topology;
+    this.#signal = signal;
+  }
+
+  /** Ends the lab that was given out before. */
+  async take({ more }: { readonly more: boolean }): Promise<Lab> {
+    this.#end();
+    this.#used = await (this.#next ?? this.#make());
+    this.#next = more ? this.#make() : undefined;
+    return this.#used;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#end();
+    const next = await this.#next?.catch(() => undefined);
+    if (next !== undefined) this.#ended.push(this.#engine.down(next.id));
+    await Promise.all(this.#ended);
+  }
+
+  #make(): Promise<Lab> {
+    const made = this.#engine.up({ topology: this.#topology, signal: this.#signal });
+    // Whoever takes it is told.
+    made.catch(() => undefined);
+    return made;
+  }
+
+  #end(): void {
+    if (this.#used !== undefined) this.#ended.push(this.#engine.down(this.#used.id));
+    this.#used = undefined;
+  }
+}
+
+/** Applies an answer while the lab is watched, where checks look for what passes by. */
+async function applyWatched(
+  exercise: Exercise,
+  engine: SandboxEngine,
+  lab: Lab,
+  apply: () => Promise<void>,
+): Promise<void> {
+  if (!exercise.checks.some(({ kind }) => kind === "edge")) return apply();
+  const watch = new LabWatch(
+    () => engine.find(lab.id),
+    () => undefined,
+  );
+  const begun = Promise.withResolvers<void>();
+  const stop = watch.follow(exercise, () => begun.resolve());
+  try {
+    await begun.promise;
+    await apply();
+    await sleep(SEEN_MS);
+  } finally {
+    stop();
+    await watch.ended;
+  }
 }
 
 /**
- * Proves an exercise on a lab of its own: nothing done fails, each solution passes, each wrong answer
- * is refused by the check that it names, and grading twice says and leaves the same.
+ * Proves an exercise on labs of its own: nothing done fails; each solution passes, run as a script and typed into a
+ * terminal; each wrong answer is refused by the check that it names; and grading twice says and leaves the same.
  */
 export async function* verifyExercise(
   exercise: Exercise,
   engine: SandboxEngine,
-  signal: AbortSignal,
+  options: {
+    readonly signal: AbortSignal;
+    /** Names of the answers to prove; without, all of them. */
+    readonly answers?: readonly string[];
+  },
 ): AsyncGenerator<Proof> {
-  const proof = (claim: string, holds: boolean, actual: string): Proof =>
-    holds
-      ? { exercise: exercise.id, claim, holds }
-      : { exercise: exercise.id, claim, holds, actual };
-  let lab = await engine.up({ topology: exercise.lab, signal });
-  try {
-    const untouched = await gradeExercise(exercise, lab, { signal });
-    if (untouched.status === "skipped") {
-      yield proof(`skipped: ${told(untouched)}`, true, "");
-      return;
-    }
-    yield proof(
-      "nothing done fails",
-      untouched.status === "failed",
-      told(untouched) || "it passed",
-    );
+  const { signal, answers } = options;
+  const { solutions, wrongAnswers } = exercise;
+  const all: readonly { kind: ProofKind; answer: Answer | WrongAnswer }[] = [
+    ...solutions.map((answer) => ({ kind: "right" as const, answer })),
+    ...solutions.map((answer) => ({ kind: "typed" as const, answer })),
+    ...wrongAnswers.map((answer) => ({ kind: "wrong" as const, answer })),
+  ];
+  const cases = all.filter(({ answer }) => answers?.includes(answer.name) ?? true);
+  const restarts = exercise.checks.some(({ disruption }) => disruption !== undefined);
+  await using labs = new LabSupply(engine, exercise.lab, signal);
+  const proofOf =
+    (kind: ProofKind, answer: string) =>
+    (claim: string, holds: boolean, actual: string): Proof => ({
+      ...{ exercise: exercise.id, kind, answer, claim, holds },
+      ...(holds ? {} : { actual }),
+    });
 
-    let touched = false;
-    for (const answer of [...exercise.solutions, ...exercise.wrongAnswers]) {
-      const rejectedBy = "rejectedBy" in answer ? String(answer.rejectedBy) : undefined;
-      const claim =
-        rejectedBy === undefined
-          ? `solution ${answer.name} passes`
-          : `wrong answer ${answer.name} is refused by ${rejectedBy}`;
-      if (touched) lab = await engine.reset(lab.id);
-      touched = true;
-      try {
-        await applyAnswer(lab, answer);
-      } catch (error) {
-        yield proof(claim, false, (error as Error).message);
-        continue;
-      }
-      const before = await state(lab);
-      const first = await gradeExercise(exercise, lab, { signal });
-      const refused = first.checks.some(
-        ({ id, status }) => id === rejectedBy && status === "failed",
-      );
-      const right =
-        rejectedBy === undefined ? first.status === "passed" : first.status === "failed" && refused;
-      yield proof(claim, right, told(first) || "it passed");
-      if (rejectedBy !== undefined && answer !== exercise.wrongAnswers[0]) continue;
-      const second = await gradeExercise(exercise, lab, { signal });
-      const same = isDeepStrictEqual(statuses(first), statuses(second));
-      yield proof(`grading ${answer.name} twice says the same`, same, told(second) || "it passed");
-      const after = await state(lab);
-      yield proof(`grading ${answer.name} leaves nothing`, before === after, after);
+  const start = proofOf("start", "");
+  const fresh = await labs.take({ more: cases.length > 0 });
+  const untouched = await gradeExercise(exercise, fresh, { signal });
+  if (untouched.status === "skipped") {
+    yield start(`skipped: ${told(untouched)}`, true, "");
+    return;
+  }
+  const fails = untouched.status === "failed";
+  yield start("nothing done fails", fails, told(untouched) || "it passed");
+
+  for (const [index, { kind, answer }] of cases.entries()) {
+    signal.throwIfAborted();
+    const proof = proofOf(kind, answer.name);
+    const rejectedBy = "rejectedBy" in answer ? answer.rejectedBy : undefined;
+    const claim =
+      rejectedBy === undefined
+        ? `solution ${answer.name}${kind === "typed" ? ", typed into a terminal," : ""} passes`
+        : `wrong answer ${answer.name} is refused by ${rejectedBy}`;
+    const lab = await labs.take({ more: index + 1 < cases.length });
+    try {
+      const apply = kind === "typed" ? typeAnswer : applyAnswer;
+      await applyWatched(exercise, engine, lab, () => apply(lab, answer));
+    } catch (error) {
+      yield proof(claim, false, (error as Error).message);
+      continue;
     }
-  } finally {
-    await engine.down(lab.id);
+    const before = await settledState(lab, { restarts });
+    const first = await gradeExercise(exercise, lab, { signal });
+    const refused = first.checks.some(({ id, status }) => id === rejectedBy && status === "failed");
+    const right =
+      rejectedBy === undefined ? first.status === "passed" : first.status === "failed" && refused;
+    yield proof(claim, right, told(first) || "it passed");
+    // What was typed is in the same state as what was run: grading it twice would say nothing new.
+    if (kind === "typed") continue;
+    const second = await gradeExercise(exercise, lab, { signal });
+    const same = isDeepStrictEqual(statuses(first), statuses(second));
+    yield proof(`grading ${answer.name} twice says the same`, same, told(second) || "it passed");
+    const changes = await stateChanges(lab, before, { restarts });
+    yield proof(`grading ${answer.name} leaves nothing`, changes.length === 0, changes.join("\n"));
   }
 }

@@ -7,7 +7,7 @@ import type { LabModel } from "../facts/model.ts";
 import type { Exercise } from "./exercise.ts";
 import { fingerprint } from "./fingerprint.ts";
 import type { CheckResult, ExerciseResult } from "./results.ts";
-import { gradeExercises, observeEdges, WAITS } from "./runner.ts";
+import { gradeExercise, observeEdges, WAITS } from "./runner.ts";
 
 /**
  * After a change the lab is looked at again though nothing was notified of: a program needs a while to come up. Then
@@ -298,20 +298,23 @@ export class LabWatch {
       followed.gradedAs = print;
       followed.waiting = false;
     }
-    const exercises = due.map(({ exercise }) => exercise);
-    const results = await gradeExercises(exercises, lab, { facts, watching, signal });
-    for (const [index, followed] of due.entries()) {
-      const result = results[index];
-      if (result === undefined) continue;
-      followed.waiting ||= result.checks.some(isWaiting);
-      // A process that has just ended, a lab in the middle of something: looked at once more before it is told.
-      const erred = result.status === "errored";
-      if (erred && !followed.erred) {
-        followed.gradedAs = undefined;
-        this.#looks.ring();
-      } else if (!sameButWaiting(result, followed.told)) this.#tell(followed, result);
-      followed.erred = erred;
-    }
+    await Promise.all(
+      due.map(async (followed) => {
+        const options = { facts, watching, signal };
+        this.#take(followed, await gradeExercise(followed.exercise, lab, options));
+      }),
+    );
+  }
+
+  #take(followed: Followed, result: ExerciseResult): void {
+    followed.waiting ||= result.checks.some(isWaiting);
+    // A process that has just ended, a lab in the middle of something: looked at once more before it is told.
+    const erred = result.status === "errored";
+    if (erred && !followed.erred) {
+      followed.gradedAs = undefined;
+      this.#looks.ring();
+    } else if (!sameButWaiting(result, followed.told)) this.#tell(followed, result);
+    followed.erred = erred;
   }
 
   #tell(followed: Followed, result: ExerciseResult): void {

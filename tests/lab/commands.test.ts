@@ -174,10 +174,25 @@ test("reset and down do what they say", async () => {
   expect([none.code, none.stderr.includes("patchbay lab up iptables")]).toEqual([2, true]);
 });
 
-test("verify proves every exercise", async () => {
-  const { code, stdout } = await run("graders", "verify");
+test("Ctrl-C ends verify with all its jobs, and leaves no lab", async () => {
+  const args = ["verify", "--jobs", "2", "veth/find-host-peer", "namespaces/create-netns"];
+  const child = start("graders", args);
+  const outcome = ended(child);
+  const labs = async () => JSON.parse((await run("patchbay", "lab ls --format json")).stdout);
+  await expect.poll(async () => (await labs()).length, { timeout: 60_000 }).toBeGreaterThan(1);
+  child.kill("SIGINT");
+  const { code, stderr } = await outcome;
+  expect([code, stderr]).toEqual([130, expect.not.stringContaining("Error")]);
+  expect(await labs()).toEqual([]);
+});
+
+test("verify proves every exercise, right answers by script and by hand, and counts", async () => {
+  const { code, stdout } = await run("graders", "verify --jobs 3");
   expect(stdout).not.toContain("✖");
-  expect(stdout).toMatch(/\d\d held, 0 did not\n$/);
+  expect(stdout).toMatch(/^exercise +held +broken +right +typed +wrong +time$/m);
+  expect(stdout).toMatch(
+    /\d+ right answers \(\d+ typed as well\) and 1\d\d wrong ones in .*: \d{3,} held, 0 did not\n$/,
+  );
   expect(code).toBe(0);
   expect(JSON.parse((await run("patchbay", "lab ls --format json")).stdout)).toEqual([]);
 }, 1_500_000);

@@ -3,12 +3,15 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { exercises, gradeExercise } from "../../graders/index.ts";
 import type { Lab, SandboxEngine } from "../../sandbox/index.ts";
 import { openSandbox } from "../../sandbox/open.ts";
+import { TypedShell } from "../../sandbox/typed-shell.ts";
 import { type LessonElement, lessonFiles, readLesson } from "../../src/authoring/lesson-source.ts";
-import { LessonShell } from "../fixtures/lesson-shell.ts";
+import { typeCommand } from "../../src/terminal/server/keeper/typed-command.ts";
 
 /** A background command has this long to say its first word before the next block is typed. */
 const SETTLE_MS = 1500;
 const DEFAULT_SECONDS = 30;
+/** As the course types them. */
+const keys = (command: string) => typeCommand(command, true).toString("utf8");
 
 // What both languages run is the same: the content's lint sees to that.
 const lessons = lessonFiles()
@@ -30,7 +33,7 @@ afterAll(async () => {
 /** A lab, with the terminals that blocks asked for. */
 class Bench implements AsyncDisposable {
   readonly lab: Lab;
-  readonly #shells = new Map<string, LessonShell>();
+  readonly #shells = new Map<string, TypedShell>();
   /** What a background block is still to show, by its terminal. */
   readonly #owed = new Map<string, LessonElement>();
 
@@ -52,7 +55,7 @@ class Bench implements AsyncDisposable {
     const name = `${this.lab.host(host as string | undefined).name}-${terminal ?? "main"}`;
     const shell =
       this.#shells.get(name) ??
-      (await LessonShell.open(this.lab.host(host as string | undefined), name));
+      (await TypedShell.open(this.lab.host(host as string | undefined), name, keys));
     this.#shells.set(name, shell);
     await this.#settle(name, shell);
     if (interrupt === true) await shell.interrupt();
@@ -76,7 +79,7 @@ class Bench implements AsyncDisposable {
     }
   }
 
-  async #settle(name: string, shell: LessonShell): Promise<void> {
+  async #settle(name: string, shell: TypedShell): Promise<void> {
     const block = this.#owed.get(name);
     if (block === undefined) return;
     this.#owed.delete(name);

@@ -66,7 +66,7 @@ const members = check<readonly Target[], { bridge: typeof bridge }>({
       const address = addressesOf(snapshot, end).find(inside);
       return address === undefined ? [] : [{ label: name, at: { kind: "named", name }, address }];
     });
-    if (places.length < plugged.length) {
+    if (places.length < 3) {
       const without = plugged.filter(({ name }) => !places.some(({ label }) => label === name));
       return fail(expected, `without an address: ${list(without.map(({ name }) => name))}`);
     }
@@ -116,9 +116,25 @@ export const bridgeByHand: Exercise = {
           ip -n $name addr add 10.20.0.$((\${#name} * 10))/24 dev v-$name; ip -n $name link set v-$name up
         done`,
     },
+    {
+      name: "one-half-done",
+      title: "A fourth that is plugged in and has no address yet",
+      script: `${make}${accept}${plug(3)}ip netns add n4; ip link add p4 type veth peer name eth0 netns n4; ip link set p4 master lab0 up`,
+    },
+    {
+      name: "past-the-filter",
+      title: "Frames of bridges are no business of iptables",
+      script: `${make}iptables -P FORWARD DROP; sysctl -qw net.bridge.bridge-nf-call-iptables=0\n${plug(3)}`,
+    },
     { name: "four", title: "With one namespace more", script: make + accept + plug(4) },
   ],
   wrongAnswers: [
+    {
+      name: "forward-drops",
+      title: "Nothing that is forwarded may pass",
+      rejectedBy: "full-reachability",
+      script: `${make}iptables -I FORWARD -i lab0 -j DROP\n${plug(3)}`,
+    },
     { name: "only-bridge", title: "No namespaces", rejectedBy: "three-namespaces", script: make },
     {
       name: "two",

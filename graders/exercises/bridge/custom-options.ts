@@ -1,4 +1,5 @@
-import { removeFresh, startFresh } from "../../checks/fresh-container.ts";
+import type { NamespaceRef, TrustedHand } from "../../../sandbox/index.ts";
+import { type FreshContainer, removeFresh, startFresh } from "../../checks/fresh-container.ts";
 import { check, type Exercise, fail, pass } from "../../core/exercise.ts";
 import { collectHost } from "../../facts/collect.ts";
 import {
@@ -47,10 +48,32 @@ interface Seen {
     readonly address: string;
     readonly prefix: number;
   }[];
-  /** Of three echo requests from one to the other, how many arrived. */
-  readonly between: number;
-  /** Sources that the gateway outside saw. */
-  readonly sources: readonly string[];
+  /** What of one came in at the other: `ping`, `tcp`, `udp`. */
+  readonly between: readonly string[];
+  /** What the gateway outside saw as its source, by the same names; without what did not arrive there. */
+  readonly sources: Readonly<Record<string, string>>;
+}
+
+const PORT = 9;
+
+/** By which source each protocol is seen in the target; those that do not arrive are left out. */
+async function arrivals(
+  hand: TrustedHand,
+  aim: { readonly from: NamespaceRef; readonly target: NamespaceRef; readonly address: string },
+  signal: AbortSignal,
+): Promise<Readonly<Record<string, string>>> {
+  const timing = { count: 3, intervalMs: 30, lastReplyWaitMs: 400 };
+  const probe = { ...aim, port: PORT, waitMs: 400 };
+  const [ping, tcp, udp] = await Promise.all([
+    hand.ping({ ...aim, ...timing }, { signal }),
+    hand.tcp(probe, { signal }),
+    hand.udp(probe, { signal }),
+  ]);
+  // Nothing listens there: that it came in is enough.
+  const seen = { ping: ping.sources[0], tcp: tcp.from, udp: udp.from };
+  return Object.fromEntries(
+    Object.entries(seen).flatMap(([name, from]) => (from ? [[name, from]] : [])),
+  );
 }
 
 /** Two containers in the network, and what becomes of their packets. */
@@ -62,41 +85,45 @@ const observed = check<Seen, { network: typeof exists }>({
   timeoutMs: 45_000,
   async run({ lab, network, signal }) {
     const host = lab.host();
-    const hand = host.hand();
-    const started = [await startFresh(host, network.id, ID)];
-    try {
-      started.push(await startFresh(host, network.id, ID));
-      const now = await collectHost(host, signal);
-      const fresh = started.flatMap(({ id }) => now.containers.filter((each) => each.id === id));
-      const ends = fresh.flatMap(({ namespace: inside }) => {
-        const port =
-          inside &&
-          bridgePorts(inside, now.namespace).find(({ bridge }) => bridge === network.bridge);
-        const address =
-          inside && allAddresses(inside).find((each) => each.interface === port?.inside);
-        return address
-          ? [{ name: address.interface, address: address.address, prefix: address.prefix }]
-          : [];
-      });
-      const [first, second] = started;
-      const [, to] = ends;
-      if (first === undefined || second === undefined || to === undefined || ends.length < 2) {
-        const plugged = fresh.map(({ name, namespace: inside }) => {
-          const ports = inside ? bridgePorts(inside, now.namespace) : [];
-          return `${name} into ${list(ports.map(({ bridge }) => bridge))}`;
-        });
-        return fail(`their interfaces are ports of ${network.bridge}`, `plugged: ${list(plugged)}`);
-      }
-      const timing = { count: 3, intervalMs: 30, lastReplyWaitMs: 400 };
-      const from = { kind: "pid", pid: first.pid } as const;
-      const target = { kind: "pid", pid: second.pid } as const;
-      const between = await hand.ping({ from, target, address: to.address, ...timing }, { signal });
-      const out = { from, target: { kind: "outside" }, address: OUTSIDE, ...timing } as const;
-      const { sources } = await hand.ping(out, { signal });
-      return pass({ ends, between: between.arrived, sources });
-    } finally {
-      for (const one of started) await removeFresh(host, one);
+    await using cleanup = new AsyncDisposableStack();
+    const started: FreshContainer[] = [];
+    for (let count = 0; count < 2; count += 1) {
+      const fresh = await startFresh(host, network.id, ID);
+      if ("refused" in fresh) return fail(`two containers start in ${NAME}`, fresh.refused);
+      started.push(fresh);
+      cleanup.defer(() => removeFresh(host, fresh));
     }
+    const now = await collectHost(host, signal);
+    const fresh = started.flatMap(({ id }) => now.containers.filter((each) => each.id === id));
+    const ends = fresh.flatMap(({ namespace: inside }) => {
+      const port =
+        inside &&
+        bridgePorts(inside, now.namespace).find(({ bridge }) => bridge === network.bridge);
+      const address =
+        inside && allAddresses(inside).find((each) => each.interface === port?.inside);
+      return address
+        ? [{ name: address.interface, address: address.address, prefix: address.prefix }]
+        : [];
+    });
+    const [first, second] = started;
+    const [, to] = ends;
+    if (first === undefined || second === undefined || to === undefined || ends.length < 2) {
+      const plugged = fresh.map(({ name, namespace: inside }) => {
+        const ports = inside ? bridgePorts(inside, now.namespace) : [];
+        return `${name} into ${list(ports.map(({ bridge }) => bridge))}`;
+      });
+      return fail(`their interfaces are ports of ${network.bridge}`, `plugged: ${list(plugged)}`);
+    }
+    const from = { kind: "pid", pid: first.pid } as const;
+    const target = { kind: "pid", pid: second.pid } as const;
+    const outside = { kind: "outside" } as const;
+    const between = await arrivals(host.hand(), { from, target, address: to.address }, signal);
+    const sources = await arrivals(
+      host.hand(),
+      { from, target: outside, address: OUTSIDE },
+      signal,
+    );
+    return pass({ ends, between: Object.keys(between), sources });
   },
 });
 
@@ -131,10 +158,12 @@ const noMasquerade = check({
   run({ observed: { ends, sources } }) {
     const expected = "the gateway outside sees the container's own address";
     const [first] = ends;
-    if (sources.length === 0) return fail(expected, "nothing of the container's arrives there");
-    if (sources.every((source) => source === first?.address)) return pass(undefined, list(sources));
+    const seen = Object.entries(sources);
+    if (seen.length === 0) return fail(expected, "nothing of the container's arrives there");
+    const told = list(seen.map(([what, source]) => `${what} from ${source}`));
+    if (seen.every(([, source]) => source === first?.address)) return pass(undefined, told);
     const hint = "--opt com.docker.network.bridge.enable_ip_masquerade=…";
-    return fail(expected, `it sees ${list(sources)}`, hint);
+    return fail(expected, `it sees ${told}`, hint);
   },
 });
 
@@ -143,9 +172,9 @@ const noIcc = check({
   title: "Containers in it do not reach each other",
   needs: { observed },
   run({ observed: { between } }) {
-    if (between === 0) return pass();
+    if (between.length === 0) return pass();
     const hint = "--opt com.docker.network.bridge.enable_icc=…";
-    return fail("no packet from one arrives at the other", `${between} of 3 arrived`, hint);
+    return fail("no packet from one arrives at the other", `there arrived: ${list(between)}`, hint);
   },
 });
 
@@ -183,6 +212,14 @@ networks:
     ipam: {config: [{subnet: 172.25.0.0/16, ip_range: 172.25.100.0/24}]}
 Y
 docker compose up -d`,
+    },
+    {
+      name: "api",
+      title: "Asked of the engine's API, with a name for the bridge",
+      script: `curl -sf --unix-socket /run/docker.sock -H 'Content-Type: application/json' http://localhost/v1.41/networks/create -d '{
+        "Name": "${NAME}", "Driver": "bridge", "IPAM": {"Config": [{"Subnet": "172.25.0.0/16", "IPRange": "172.25.100.0/24"}]},
+        "Options": {"com.docker.network.bridge.name": "br3", "com.docker.network.container_iface_prefix": "intf",
+          "com.docker.network.bridge.enable_ip_masquerade": "false", "com.docker.network.bridge.enable_icc": "false"}}'`,
     },
     {
       name: "by-rules",
@@ -223,6 +260,25 @@ docker compose up -d`,
       title: "With communication",
       rejectedBy: "no-communication",
       script: create({ icc: "" }),
+    },
+    {
+      name: "icmp-alone",
+      title: "A rule that drops pings between them, and nothing else",
+      rejectedBy: "no-communication",
+      script: `${create({ icc: "" })}b=br-$(docker network inspect -f '{{.Id}}' ${NAME} | cut -c1-12)
+        iptables -I DOCKER-USER -i $b -o $b -p icmp -j DROP`,
+    },
+    {
+      name: "icmp-unmasqueraded",
+      title: "Pings keep their address, and connections do not",
+      rejectedBy: "no-masquerade",
+      script: `${create({ masquerade: "" })}iptables -t nat -I POSTROUTING -p icmp -s 172.25.0.0/16 -j ACCEPT`,
+    },
+    {
+      name: "one-address",
+      title: "A range with no address left",
+      rejectedBy: "containers-start",
+      script: create({ range: "--ip-range 172.25.100.0/32 --gateway 172.25.100.0" }),
     },
     {
       name: "macvlan",

@@ -49,11 +49,16 @@ const noHostsEntry = check({
   needs: { app: appRuns },
   async run({ lab, app, signal }) {
     const file = await lab.host().hand().readFile("/etc/hosts", { pid: app.pid, signal });
-    if ("problem" in file) return pass(undefined, `/etc/hosts of app: ${file.problem}`);
-    const line = file.text.split("\n").find((each) => /^[^#]*\sdb(\s|$)/.test(each));
+    const expected = "/etc/hosts of app says nothing of db";
+    if ("problem" in file) {
+      const absent = /no such file/i.test(file.problem);
+      return absent ? pass(undefined, "app has none") : fail(expected, file.problem);
+    }
+    // Names of hosts are the same in capitals: hosts(5), RFC 4343.
+    const line = file.text.split("\n").find((each) => /^[^#]*\sdb(\s|$)/i.test(each));
     if (line === undefined) return pass();
     const hint = "Take it out: the name is the embedded DNS server's work.";
-    return fail("/etc/hosts of app says nothing of db", line.trim(), hint);
+    return fail(expected, line.trim(), hint);
   },
 });
 
@@ -101,6 +106,7 @@ const unknownElsewhere = check({
   async run({ lab, signal }) {
     const host = lab.host();
     const fresh = await startFresh(host, "bridge", ID);
+    if ("refused" in fresh) return fail("a container starts in the default bridge", fresh.refused);
     try {
       const hand = host.hand();
       const read = async (path: string) => {
@@ -176,6 +182,24 @@ export const userDefinedDns: Exercise = {
       rejectedBy: "no-hosts-entry",
       script: `docker network create backend; docker run -d --name db --network backend busybox sleep infinity
         docker run -d --name app --network backend --add-host db:172.18.0.2 busybox sleep infinity`,
+    },
+    {
+      name: "hosts-entry-written",
+      title: "A line written into the running container's file, in capitals",
+      rejectedBy: "no-hosts-entry",
+      script: `docker network create backend\n${both("backend")}docker exec app sh -c 'echo "172.18.0.3 DB" >> /etc/hosts'`,
+    },
+    {
+      name: "hosts-entry-buried",
+      title: "A line in a hosts file of a megabyte",
+      rejectedBy: "no-hosts-entry",
+      script: `docker network create backend\n${both("backend")}docker exec app sh -c 'yes "# nothing here" | head -c 1000000 > /tmp/h; echo "172.18.0.3 db" >> /tmp/h; cat /tmp/h >> /etc/hosts'`,
+    },
+    {
+      name: "resolver-cut",
+      title: "app's way to the embedded DNS server is cut",
+      rejectedBy: "name-resolves",
+      script: `docker network create backend\n${both("backend")}nsenter -t $(docker inspect -f '{{.State.Pid}}' app) -n iptables -t nat -F`,
     },
     {
       name: "two-networks",

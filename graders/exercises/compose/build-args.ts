@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { LabHost } from "../../../sandbox/index.ts";
 import { serviceContainers } from "../../checks/compose-project.ts";
 import type { RunningContainer } from "../../checks/containers.ts";
 import { askFromOutside, HOST_ADDRESS, whyNot } from "../../checks/published-port.ts";
@@ -8,6 +9,7 @@ import { firstHost, list } from "../../facts/model.ts";
 
 const FOLDER = "/root/compose/build-args";
 const BASE = "python";
+const VERSION_FILE = "/app/version";
 const IMAGE = z.object({ RootFS: z.object({ Layers: z.array(z.string()) }) });
 
 const runs = check<RunningContainer>({
@@ -63,6 +65,21 @@ const built = check({
   },
 });
 
+const changes = z.array(z.object({ Path: z.string() })).nullable();
+
+/** In words, why /app/version of the container is another one than the image's. */
+async function notOfTheImage(
+  host: LabHost,
+  { id, mounts }: RunningContainer,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const mount = mounts.find(({ target }) => `${VERSION_FILE}/`.startsWith(`${target}/`));
+  if (mount !== undefined) return `${mount.source} of the host is mounted at ${mount.target}`;
+  const changed = changes.parse(await ask(host, { path: `/containers/${id}/changes`, signal }));
+  const written = changed?.some(({ Path }) => Path === VERSION_FILE);
+  return written ? "it was written in the running container, and goes with it" : undefined;
+}
+
 const version = check({
   id: "version-argument",
   title: "Build argument VERSION is 2.0, which the image keeps and the app says",
@@ -71,7 +88,11 @@ const version = check({
     const { VERSION: set } = await lab.host().hand().environment(server.pid, { signal });
     const written = await lab.host().hand().readFile("/app/version", { pid: server.pid, signal });
     const text = "text" in written ? written.text.trim() : "";
-    if (text === "2.0") return pass();
+    if (text === "2.0") {
+      const later = await notOfTheImage(lab.host(), server, signal);
+      if (later === undefined) return pass();
+      return fail("the image's own /app/version says 2.0", later);
+    }
     const actual =
       text === ""
         ? `the image has no /app/version${set === undefined ? "" : `, and VERSION=${set} was set when it started`}`
@@ -142,6 +163,18 @@ export const buildArgs: Exercise = {
       title: "Another version",
       rejectedBy: "version-argument",
       script: file('{FROM: "python:3.13-slim", VERSION: "1.0"}'),
+    },
+    {
+      name: "written-later",
+      title: "The running container's file is changed",
+      rejectedBy: "version-argument",
+      script: `${file('{FROM: "python:3.13-slim", VERSION: "1.0"}')}docker compose exec -T my-server sh -c 'echo 2.0 > /app/version'`,
+    },
+    {
+      name: "mounted",
+      title: "A file of the host is mounted over the image's",
+      rejectedBy: "version-argument",
+      script: `echo 2.0 > ${FOLDER}/version\n${file('{FROM: "python:3.13-slim", VERSION: "1.0"}').replace("    ports:", '    volumes: ["./version:/app/version"]\n    ports:')}`,
     },
     {
       name: "environment",

@@ -1,24 +1,73 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { LabHost } from "../../../sandbox/index.ts";
+import { z } from "zod";
+import { type LabHost, SandboxError } from "../../../sandbox/index.ts";
 import { composeFileOf, serviceContainers } from "../../checks/compose-project.ts";
 import { check, type Exercise, fail, pass } from "../../core/exercise.ts";
 import { ask, create, inspectContainer } from "../../facts/inner-engine.ts";
-import { type ContainerModel, firstHost } from "../../facts/model.ts";
+import { firstHost } from "../../facts/model.ts";
 
-const PATIENCE_MS = 40_000;
 const POLL_MS = 250;
+/** What comes on top of the schedule, for a busy machine. */
+const GRACE_MS = 5000;
+/** A schedule that takes longer to notice is not waited for: its test alone is looked at. */
+const LONGEST_MS = 35_000;
+const NS_PER_MS = 1e6;
 
-const runs = check<ContainerModel>({
+/** What the engine says of a container's health check; durations of 0 are its defaults. */
+const inspection = z.object({
+  Config: z.object({
+    Shell: z.array(z.string()).nullish(),
+    Healthcheck: z
+      .object({
+        Test: z.array(z.string()).nullish(),
+        Interval: z.number().default(0),
+        Timeout: z.number().default(0),
+        Retries: z.number().default(0),
+      })
+      .nullish(),
+  }),
+});
+
+/** A container whose health Docker checks, and how. */
+interface Checked {
+  readonly id: string;
+  /** The command that Docker runs in the container. */
+  readonly command: readonly string[];
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
+  readonly retries: number;
+}
+
+async function healthCheckOf(
+  host: LabHost,
+  id: string,
+  signal: AbortSignal,
+): Promise<Checked | undefined> {
+  const { Config } = inspection.parse(await ask(host, { path: `/containers/${id}/json`, signal }));
+  const [kind, ...rest] = Config.Healthcheck?.Test ?? [];
+  if (Config.Healthcheck == null || kind === undefined || kind === "NONE") return undefined;
+  const { Interval, Timeout, Retries } = Config.Healthcheck;
+  const shell = Config.Shell ?? ["/bin/sh", "-c"];
+  return {
+    id,
+    command: kind === "CMD-SHELL" ? [...shell, ...rest] : rest,
+    intervalMs: Interval / NS_PER_MS || 30_000,
+    timeoutMs: Timeout / NS_PER_MS || 30_000,
+    retries: Retries || 3,
+  };
+}
+
+const runs = check<Checked>({
   id: "server-runs",
   title: "Service server of a compose file runs, with a health check",
   async run({ lab, facts, signal }) {
     const found = serviceContainers(firstHost(await facts()), "server").find(
-      ({ running }) => running,
+      ({ running, paused }) => running && !paused,
     );
     const expected = "a running container of service server, whose health Docker checks";
     if (found === undefined) return fail(expected, "no such service runs");
-    const { State } = await inspectContainer(lab.host(), found.id, signal);
-    if (State.Health) return pass(found, State.Health.Status);
+    const checked = await healthCheckOf(lab.host(), found.id, signal);
+    if (checked !== undefined) return pass(checked, found.health ?? "");
     const read = await composeFileOf(lab.host(), found, signal);
     const where =
       "file" in read ? ` (${read.file.where("services", "server", "healthcheck")})` : "";
@@ -35,9 +84,10 @@ async function becomes(
   host: LabHost,
   id: string,
   wanted: string,
+  patienceMs: number,
   signal: AbortSignal,
 ): Promise<string> {
-  const deadlineMs = performance.now() + PATIENCE_MS;
+  const deadlineMs = performance.now() + patienceMs;
   for (;;) {
     const { State } = await inspectContainer(host, id, signal);
     const status = State.Running ? (State.Health?.Status ?? "none") : "ended";
@@ -46,26 +96,57 @@ async function becomes(
   }
 }
 
-/** Runs a command in a container and waits for its end. */
-async function run(host: LabHost, id: string, Cmd: readonly string[]): Promise<void> {
-  const exec = await create(host, `/containers/${id}/exec`, { Cmd });
-  await ask(host, { method: "POST", path: `/exec/${exec}/start`, body: { Detach: false } });
+/** Runs a command in a container, and resolves with its exit code; undefined where it did not end in time. */
+async function run(
+  host: LabHost,
+  id: string,
+  Cmd: readonly string[],
+  timeoutMs = 5000,
+): Promise<number | undefined> {
+  const Id = await create(host, `/containers/${id}/exec`, { Cmd });
+  const start = { method: "POST", path: `/exec/${Id}/start`, body: { Detach: false } } as const;
+  try {
+    await ask(host, { ...start, timeoutMs });
+  } catch (error) {
+    if (!(error instanceof SandboxError) || error.code !== "inner-engine-timeout") throw error;
+    const { Pid } = (await ask(host, { path: `/exec/${Id}/json` })) as { Pid?: number };
+    // Docker ends what its own test started, too.
+    if (Pid) await host.capture(["kill", "-9", String(Pid)]);
+    return undefined;
+  }
+  const { ExitCode } = (await ask(host, { path: `/exec/${Id}/json` })) as { ExitCode?: number };
+  return ExitCode;
 }
+
+/** The health check's own command, run as Docker runs it. */
+const tested = (host: LabHost, { id, command, timeoutMs }: Checked) =>
+  run(host, id, command, Math.min(timeoutMs, 10_000));
+
+const LOG = "docker inspect shows what the test printed, under State.Health.Log";
+const told = (code: number | undefined) =>
+  code === undefined ? "did not end in time" : `ended with code ${code}`;
 
 const healthy = check({
   id: "goes-healthy",
   title: "While the app works, it is healthy",
   needs: { server: runs },
-  timeoutMs: PATIENCE_MS + 10_000,
+  timeoutMs: LONGEST_MS + 20_000,
   async run({ lab, server, signal }) {
-    const status = await becomes(lab.host(), server.id, "healthy", signal);
-    return status === "healthy"
-      ? pass()
-      : fail(
-          "healthy",
-          status,
-          "docker inspect shows what the test printed, under State.Health.Log",
-        );
+    const host = lab.host();
+    const { id, intervalMs, timeoutMs } = server;
+    const now = await becomes(host, id, "healthy", 0, signal);
+    if (now === "healthy") return pass();
+    const patienceMs = Math.min(intervalMs + timeoutMs, LONGEST_MS) + GRACE_MS;
+    // The app itself needs a moment after its start.
+    const deadlineMs = performance.now() + Math.min(patienceMs, GRACE_MS);
+    let code = await tested(host, server);
+    while (code !== 0 && code !== undefined && performance.now() < deadlineMs) {
+      await sleep(POLL_MS, undefined, { signal });
+      code = await tested(host, server);
+    }
+    if (code !== 0) return fail("healthy", `${now}: its test ${told(code)}`, LOG);
+    const status = await becomes(host, id, "healthy", patienceMs, signal);
+    return status === "healthy" ? pass() : fail("healthy", status, LOG);
   },
 });
 
@@ -74,28 +155,37 @@ const notices = check({
   title: "When the app breaks it becomes unhealthy, and healthy again when it is mended",
   disruption: "breaks the app for a while",
   needs: { server: runs, healthy },
-  timeoutMs: 2 * PATIENCE_MS + 20_000,
+  timeoutMs: 2 * LONGEST_MS + 60_000,
   async run({ lab, server, signal }) {
     const host = lab.host();
+    const { id, intervalMs, timeoutMs, retries } = server;
     const expected = "unhealthy while /status answers with an error, then healthy again";
+    const noticeMs = intervalMs * (retries + 1);
+    const waits = noticeMs <= LONGEST_MS;
     // What the image's app takes as its breakdown; see its app.py.
-    await run(host, server.id, ["touch", "/tmp/broken"]);
-    let broken: string;
+    await run(host, id, ["touch", "/tmp/broken"]);
     try {
-      broken = await becomes(host, server.id, "unhealthy", signal);
+      if ((await tested(host, server)) === 0) {
+        const hint =
+          "The test must ask the app itself: curl --fail http://localhost:8080/status ends with an error where the app does.";
+        return fail(expected, "its test ends with code 0 while the app is broken", hint);
+      }
+      if (waits) {
+        const status = await becomes(host, id, "unhealthy", noticeMs + timeoutMs, signal);
+        if (status !== "unhealthy") {
+          const after = `after ${Math.round((noticeMs + timeoutMs) / 1000)} s`;
+          return fail(expected, `${after} of a broken app it is ${status}`, LOG);
+        }
+      }
     } finally {
-      await run(host, server.id, ["rm", "-f", "/tmp/broken"]);
+      await run(host, id, ["rm", "-f", "/tmp/broken"]);
     }
-    if (broken !== "unhealthy") {
-      const hint =
-        "The test must ask the app itself: curl --fail http://localhost:8080/status ends with an error where the app does.";
-      return fail(
-        expected,
-        `the app was broken for ${PATIENCE_MS / 1000} s, and it stayed ${broken}`,
-        hint,
-      );
+    const code = await tested(host, server);
+    if (code !== 0) return fail(expected, `its test ${told(code)} though the app works again`, LOG);
+    if (!waits) {
+      return pass(undefined, `Docker would notice within ${Math.round(noticeMs / 1000)} s`);
     }
-    const again = await becomes(host, server.id, "healthy", signal);
+    const again = await becomes(host, id, "healthy", intervalMs + timeoutMs + GRACE_MS, signal);
     return again === "healthy"
       ? pass()
       : fail(expected, `it stayed ${again} after the app was mended`);
@@ -133,6 +223,21 @@ export const healthcheck: Exercise = {
       ),
     },
     {
+      name: "defaults",
+      title: "With the engine's own interval of half a minute",
+      script: up(test('"curl --fail http://localhost:8080/status"', "timeout: 2s")),
+    },
+    {
+      name: "in-the-image",
+      title: "In the Dockerfile",
+      script: `mkdir -p ${FOLDER}/image && cd ${FOLDER} && cat > image/Dockerfile <<'D'
+FROM server
+HEALTHCHECK --interval=1s --timeout=2s --retries=2 CMD curl --fail http://localhost:8080/status
+D
+printf 'services: {server: {build: ./image}}\\n' > compose.yaml
+docker compose up -d --build && sleep 1\n`,
+    },
+    {
       name: "exec-form",
       title: "Without a shell, by wget",
       script: up(test('["CMD", "wget", "-q", "-O", "/dev/null", "http://127.0.0.1:8080/status"]')),
@@ -154,6 +259,20 @@ export const healthcheck: Exercise = {
       title: "One that cannot fail",
       rejectedBy: "notices-and-recovers",
       script: up(test('["CMD", "true"]')),
+    },
+    {
+      name: "takes-forever",
+      title: "One that never ends",
+      rejectedBy: "goes-healthy",
+      script: up(
+        test('["CMD", "sleep", "infinity"]', "interval: 1s\n      timeout: 1s\n      retries: 2"),
+      ),
+    },
+    {
+      name: "file-of-its-own",
+      title: "One that looks at a file, and not at the app",
+      rejectedBy: "notices-and-recovers",
+      script: up(test('"test -e /app/app.py"')),
     },
     {
       name: "wrong-port",

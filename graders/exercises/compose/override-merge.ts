@@ -1,4 +1,4 @@
-import { projectOf, serviceContainers } from "../../checks/compose-project.ts";
+import { ComposeFile, projectOf, serviceContainers } from "../../checks/compose-project.ts";
 import type { RunningContainer } from "../../checks/containers.ts";
 import { HOST_ADDRESS } from "../../checks/published-port.ts";
 import { reachability } from "../../checks/reachability.ts";
@@ -16,13 +16,18 @@ const baseKept = check({
     const read = await lab.host().hand().readFile(BASE, { signal });
     const expected = `${BASE} with port 8080 alone, and no environment`;
     if ("problem" in read) return fail(expected, `${BASE}: ${read.problem}`);
-    const added = ["9090", "LOG_LEVEL", "environment"].find((word) => read.text.includes(word));
-    if (added === undefined && read.text.includes("8080:8080")) return pass();
-    return fail(
-      expected,
-      added === undefined ? "it lacks port 8080" : `it says ${added}`,
-      "Put it into compose.override.yaml.",
-    );
+    const file = new ComposeFile(BASE, read.text);
+    const server = (key: string) => file.get("services", "server", key);
+    const hint = "Put it into compose.override.yaml.";
+    for (const key of ["environment", "env_file"]) {
+      if (server(key) === undefined) continue;
+      const where = file.where("services", "server", key);
+      return fail(expected, `${where} says ${key}: ${JSON.stringify(server(key))}`, hint);
+    }
+    const ports = JSON.stringify(server("ports") ?? []);
+    const where = file.where("services", "server", "ports");
+    if (ports.includes("9090")) return fail(expected, `${where} says ports: ${ports}`, hint);
+    return ports.includes("8080") ? pass() : fail(expected, `${where} lacks port 8080`);
   },
 });
 
@@ -91,6 +96,16 @@ export const overrideMerge: Exercise = {
         "debug.yaml",
         "docker compose -f compose.yaml -f debug.yaml up -d",
       ),
+    },
+    {
+      name: "comments",
+      title: "compose.yaml has notes on what the other file adds",
+      script: `${enter}printf '# environment, LOG_LEVEL and port 9090 come from the other file\\n' >> compose.yaml\n${override(additions)}`,
+    },
+    {
+      name: "dot-env",
+      title: "Both files named in .env",
+      script: `${enter}echo COMPOSE_FILE=compose.yaml:debug.yaml > .env\n${override(additions, "debug.yaml")}`,
     },
     {
       name: "environment-variable",

@@ -7,7 +7,7 @@ const inHost = check({
   async run({ facts }) {
     const { containers, namespace } = firstHost(await facts());
     const found = containers.find(
-      (each) => each.running && each.namespace?.inode === namespace.inode,
+      (each) => each.running && !each.paused && each.namespace?.inode === namespace.inode,
     );
     if (found !== undefined) return pass(undefined, found.name);
     const running = containers.filter(({ running: runs }) => runs);
@@ -50,6 +50,21 @@ export const hostAndNone: Exercise = {
       script: run("--network host", "a1") + run("--network none", "a2"),
     },
     {
+      name: "shared",
+      title: "One in another one's namespace, which is the host's",
+      script:
+        run("--network host", "a1") +
+        run("--network container:a1", "a3") +
+        run("--network none", "a2"),
+    },
+    {
+      name: "compose",
+      title: "Declared in a compose file",
+      script: `mkdir -p /root/both && cd /root/both
+        printf 'services:\\n  a: {image: busybox, command: sleep infinity, network_mode: host}\\n  b: {image: busybox, command: sleep infinity, network_mode: none}\\n' > compose.yaml
+        docker compose up -d`,
+    },
+    {
       name: "disconnected",
       title: "Unplugged while it runs",
       script: `${run("--network host", "a1")}${run("", "a2")}docker network disconnect bridge a2`,
@@ -80,6 +95,12 @@ export const hostAndNone: Exercise = {
       rejectedBy: "host-network",
       script: `docker network create hostnet; docker network create nonenet
         ${run("--network hostnet", "host")}${run("--network nonenet", "none")}`,
+    },
+    {
+      name: "host-paused",
+      title: "The one in the host's namespace is frozen",
+      rejectedBy: "host-network",
+      script: `${run("--network host", "a1")}${run("--network none", "a2")}docker pause a1`,
     },
     {
       name: "host-ended",

@@ -40,6 +40,24 @@ export const macvlanUnderlay: Exercise = {
       script: network() + run("wide", "--ip 10.77.0.200"),
     },
     {
+      name: "private",
+      title: "In private mode, with a MAC address of choice",
+      script: network("-o macvlan_mode=private") + run("wide", "--mac-address 02:42:0a:4d:00:aa"),
+    },
+    {
+      name: "compose",
+      title: "Declared in a compose file",
+      script: `mkdir -p /root/wide && cd /root/wide && cat > compose.yaml <<'Y'
+services: {web: {image: nginx, networks: [wide]}}
+networks:
+  wide:
+    driver: macvlan
+    driver_opts: {parent: eth0}
+    ipam: {config: [{subnet: 10.77.0.0/24, gateway: 10.77.0.1, ip_range: 10.77.0.128/25}]}
+Y
+docker compose up -d`,
+    },
+    {
       name: "by-hand",
       title: "A macvlan interface made by hand, moved into a container",
       script: `docker run -d --name web --network none nginx; pid=$(docker inspect -f '{{.State.Pid}}' web)
@@ -48,6 +66,12 @@ export const macvlanUnderlay: Exercise = {
     },
   ],
   wrongAnswers: [
+    {
+      name: "hosts-address",
+      title: "The host's own address, once more",
+      rejectedBy: "on-the-underlay",
+      script: `${network()}${run("wide", "--ip 10.77.0.11")}`,
+    },
     {
       name: "published-port",
       title: "A published port in the default bridge",

@@ -17,13 +17,16 @@ const NEIGHBOUR = "neighbour1";
 export const onUnderlay = (kind: "macvlan" | "ipvlan"): Check<readonly OnUnderlay[]> =>
   check<readonly OnUnderlay[]>({
     id: "on-the-underlay",
-    title: `A container has a ${kind} interface on eth0, with an address of 10.77.0.0/24`,
+    title: `A container has a ${kind} interface on eth0, with an address of its own of 10.77.0.0/24`,
     async run({ facts }) {
       const { containers, namespace } = firstHost(await facts());
       const parent = linkNamed(namespace, "eth0");
+      // The address is to be its own.
+      const taken = new Set(allAddresses(namespace).map(({ address }) => address));
       const found = containers.flatMap((container): OnUnderlay[] => {
         const inside = container.namespace;
-        if (!container.running || inside === null || inside.inode === namespace.inode) return [];
+        if (!container.running || container.paused) return [];
+        if (inside === null || inside.inode === namespace.inode) return [];
         const link = inside.links.find(
           (each) =>
             each.kind === kind &&
@@ -31,7 +34,10 @@ export const onUnderlay = (kind: "macvlan" | "ipvlan"): Check<readonly OnUnderla
             each.link.index === parent?.index,
         );
         const address = allAddresses(inside).find(
-          (each) => each.interface === link?.name && each.address.startsWith("10.77.0."),
+          (each) =>
+            each.interface === link?.name &&
+            each.address.startsWith("10.77.0.") &&
+            !taken.has(each.address),
         );
         if (link === undefined || address === undefined) return [];
         return [

@@ -5,7 +5,7 @@ import { HOST_ADDRESS } from "../../checks/published-port.ts";
 import { grid, type TriedWay, tryWays, type Way } from "../../checks/reachability.ts";
 import { check, type Exercise, fail, pass } from "../../core/exercise.ts";
 import { ask, inspectContainer } from "../../facts/inner-engine.ts";
-import { type ContainerModel, firstHost, list } from "../../facts/model.ts";
+import { allAddresses, type ContainerModel, firstHost, list } from "../../facts/model.ts";
 
 interface Service {
   readonly server: RunningContainer;
@@ -36,7 +36,7 @@ const parts = check<readonly Parts[]>({
     });
     const [first] = services;
     const expected =
-      "a container with a published TCP port, and two client containers with namespaces of their own";
+      "a container with a published TCP port, and two client containers with addresses of their own";
     if (first === undefined) {
       return fail(
         expected,
@@ -45,7 +45,13 @@ const parts = check<readonly Parts[]>({
       );
     }
     const clientsOf = ({ server }: Service) =>
-      alive.filter((each) => each !== server && each.namespace.inode !== namespace.inode);
+      alive.filter(
+        (each) =>
+          each !== server &&
+          each.namespace.inode !== namespace.inode &&
+          // Who has no network is kept out of everything, and by no rule.
+          allAddresses(each.namespace).some((held) => held.interface !== "lo"),
+      );
     if (clientsOf(first).length < 2) {
       const names = clientsOf(first).map(({ name }) => name);
       return fail(expected, `beside ${first.server.name}: ${list(names)}`);
@@ -179,6 +185,12 @@ export const blockOneClient: Exercise = {
       script: `${start}iptables -t raw -I PREROUTING -s $ip1 -p tcp --dport 8080 -j DROP`,
     },
     {
+      name: "rejected",
+      title: "Refused aloud, by nft",
+      script: `${start}nft add table ip keepout; nft add chain ip keepout in '{ type filter hook prerouting priority -300; }'
+        nft add rule ip keepout in ip saddr $ip1 tcp dport 8080 drop`,
+    },
+    {
       name: "two-ports",
       title: "The service publishes another port, on which nothing answers",
       script: `${start.replace("-p 8080:80", "-p 8443:443 -p 8080:80")}iptables -t raw -I PREROUTING -s $ip1 -p tcp --dport 8080 -j DROP`,
@@ -215,6 +227,18 @@ export const blockOneClient: Exercise = {
       title: "A rule in the client's own namespace",
       rejectedBy: "survives-restart",
       script: `${start}nsenter -t $pid1 -n iptables -A OUTPUT -p tcp --dport 8080 -j DROP`,
+    },
+    {
+      name: "unplugged",
+      title: "The client has no network at all",
+      rejectedBy: "service-and-clients",
+      script: `${start}docker network disconnect bridge client1`,
+    },
+    {
+      name: "other-address",
+      title: "A rule on an address that the client has not",
+      rejectedBy: "one-blocked",
+      script: `${start}iptables -t raw -I PREROUTING -s 172.17.0.99 -p tcp --dport 8080 -j DROP`,
     },
     {
       name: "service-gone",

@@ -10,17 +10,19 @@ const c1Runs = containerRuns("c1", "docker run -d --name c1 -p 8080:80 … nginx
 
 const published = check({
   id: "published",
-  title: "Docker publishes ports 8080 and 8443 of the host for c1, on every address",
+  title: "Docker publishes ports 8080 and 8443 of the host for c1, on an address that others reach",
   needs: { c1: c1Runs },
   run({ c1 }) {
     const missing = PORTS.filter(
       (port) =>
-        !c1.published.some((each) => each.hostPort === port && each.hostAddress === "0.0.0.0"),
+        !c1.published.some(
+          (each) => each.hostPort === port && ["0.0.0.0", HOST_ADDRESS].includes(each.hostAddress),
+        ),
     );
     if (missing.length === 0) return pass();
     const told = c1.published.map((each) => `${each.hostAddress}:${each.hostPort} → ${each.port}`);
     return fail(
-      "0.0.0.0:8080 and 0.0.0.0:8443",
+      `ports 8080 and 8443 on 0.0.0.0 or ${HOST_ADDRESS}`,
       list([...new Set(told)]),
       "docker run -p HOST:CONTAINER, once for each",
     );
@@ -110,6 +112,16 @@ export const publishPorts: Exercise = {
       script: "docker run -d --name c1 -p 8080:80 -p 8443:80 nginx; sleep 0.5",
     },
     {
+      name: "one-address",
+      title: "Published on the address that the world outside knows",
+      script: "docker run -d --name c1 -p 10.77.0.11:8080:80 -p 10.77.0.11:8443:443 nginx",
+    },
+    {
+      name: "range",
+      title: "Among others, in a range of ports",
+      script: "docker run -d --name c1 -p 8079-8081:79-81 -p 8443:443 nginx",
+    },
+    {
       name: "compose",
       title: "Declared in a compose file",
       script: `mkdir -p /root/web && cd /root/web
@@ -155,6 +167,25 @@ export const publishPorts: Exercise = {
       title: "Another container has the ports",
       rejectedBy: "published",
       script: "docker run -d --name c2 -p 8080:80 -p 8443:443 nginx; docker run -d --name c1 nginx",
+    },
+    {
+      name: "relay",
+      title: "A program on the host that passes connections on",
+      rejectedBy: "published",
+      script: `docker run -d --name c1 nginx; ip=$(docker inspect -f '{{.NetworkSettings.IPAddress}}' c1)
+        cat > /root/relay.py <<'P'
+import socketserver, sys, socket, threading
+class Relay(socketserver.BaseRequestHandler):
+    def handle(self):
+        far = socket.create_connection((sys.argv[1], 80))
+        far.sendall(self.request.recv(65536))
+        while data := far.recv(65536): self.request.sendall(data)
+for port in (8080, 8443):
+    server = socketserver.ThreadingTCPServer(("", port), Relay)
+    threading.Thread(target=server.serve_forever).start()
+P
+        setsid python3 /root/relay.py $ip >/dev/null 2>&1 &
+        until curl -s localhost:8443 >/dev/null; do sleep 0.1; done`,
     },
     {
       name: "busybox",

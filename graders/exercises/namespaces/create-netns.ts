@@ -2,6 +2,7 @@ import { reachability, type Target } from "../../checks/reachability.ts";
 import { check, type Exercise, fail, pass } from "../../core/exercise.ts";
 import {
   allAddresses,
+  cablesOf,
   firstHost,
   isUp,
   linkNamed,
@@ -84,6 +85,32 @@ const pingsItself = reachability({
     }),
 });
 
+/** In words, a cable or a bridge by which frames of red get to blue, whatever addresses they have. */
+function linkBetween({ red, blue }: Both, host: NamespaceModel): string | undefined {
+  const direct = cablesOf(red, [blue]).find(({ near, peer }) => isUp(near) && isUp(peer));
+  if (direct !== undefined) {
+    return `a cable leads from ${direct.inside} in red to ${direct.peer.name} in blue`;
+  }
+  const bridges = (space: NamespaceModel) =>
+    cablesOf(space, [host]).flatMap(({ near, peer }) =>
+      isUp(near) && isUp(peer) && peer.master !== null ? [peer.master] : [],
+    );
+  const reached = bridges(blue);
+  const common = bridges(red).find((bridge) => reached.includes(bridge));
+  return common && `both are plugged into ${common}`;
+}
+
+const uncabled = check({
+  id: "no-cable-between",
+  title: "No cable leads from one to the other",
+  needs: { both: exist, apart },
+  async run({ facts, both }) {
+    const link = linkBetween(both, firstHost(await facts()).namespace);
+    if (link === undefined) return pass();
+    return fail("nothing that is up connects red and blue", link, "Take it away: ip link del …");
+  },
+});
+
 const unseen = reachability({
   id: "do-not-see-each-other",
   title: "They do not see each other",
@@ -112,7 +139,7 @@ export const createNetns: Exercise = {
   lesson: "namespaces",
   lab: "namespaces",
   requires: [],
-  checks: [exist, apart, loopback, pingsItself, unseen],
+  checks: [exist, apart, loopback, pingsItself, uncabled, unseen],
   solutions: [
     { name: "ip-netns", title: "With ip netns", script: both + up },
     {
@@ -120,6 +147,11 @@ export const createNetns: Exercise = {
       title: "With unshare, which binds the namespace to a file",
       script: `mkdir -p /run/netns; touch /run/netns/red /run/netns/blue
         for name in red blue; do unshare --net=/run/netns/$name ip link set lo up; done`,
+    },
+    {
+      name: "each-to-the-host",
+      title: "Each has a cable to the host, which leads nowhere else",
+      script: `${both}${up}for name in red blue; do ip link add h-$name type veth peer name eth0 netns $name; ip -n $name link set eth0 up; done`,
     },
     {
       name: "with-addresses",
@@ -164,6 +196,21 @@ export const createNetns: Exercise = {
       title: "Files of those names",
       rejectedBy: "namespaces-exist",
       script: "mkdir -p /run/netns; touch /run/netns/red /run/netns/blue",
+    },
+    {
+      name: "connected-without-addresses",
+      title: "A veth pair between them that is up, and has no IPv4 address",
+      rejectedBy: "no-cable-between",
+      script: `${both}${up}ip link add to-blue netns red type veth peer name to-red netns blue
+        ip -n red link set to-blue up; ip -n blue link set to-red up`,
+    },
+    {
+      name: "one-bridge",
+      title: "Both are plugged into one bridge, without addresses",
+      rejectedBy: "no-cable-between",
+      script: `${both}${up}ip link add both type bridge; ip link set both up
+        for name in red blue; do ip link add h-$name type veth peer name eth0 netns $name
+          ip link set h-$name master both up; ip -n $name link set eth0 up; done`,
     },
     {
       name: "connected",

@@ -1,6 +1,6 @@
 import { containerRuns } from "../../checks/containers.ts";
 import { check, type Exercise, fail, pass } from "../../core/exercise.ts";
-import { addressesOf, firstHost, list } from "../../facts/model.ts";
+import { allAddresses, firstHost, list } from "../../facts/model.ts";
 
 const webRuns = containerRuns("web", "docker run -d --name web nginx");
 
@@ -34,9 +34,8 @@ const address = check({
   async run({ facts, web, exposed: name }) {
     const { named } = firstHost(await facts());
     const wanted = Object.values(web.networks).flatMap((network) => network.address || []);
-    const seen = ["eth0", "eth1"].flatMap((each) =>
-      named[name] ? addressesOf(named[name], each) : [],
-    );
+    const held = named[name] ? allAddresses(named[name]) : [];
+    const seen = held.filter((each) => each.interface !== "lo").map((each) => each.address);
     if (wanted.length > 0 && wanted.every((each) => seen.includes(each)))
       return pass(undefined, list(seen));
     return fail(`ip netns exec ${name} ip addr shows ${list(wanted)}`, `it shows ${list(seen)}`);
@@ -65,9 +64,32 @@ export const exposeContainerNetns: Exercise = {
       title: "A link to the process's own",
       script: `${pid}ln -s /proc/$pid/ns/net /run/netns/web`,
     },
+    {
+      name: "folder",
+      title: "Docker's whole folder in place of /run/netns",
+      script: "rm -rf /run/netns; ln -s /var/run/docker/netns /var/run/netns",
+    },
+    {
+      name: "folder-bound",
+      title: "Docker's whole folder bound over /run/netns",
+      script: "mkdir -p /run/netns; mount --rbind /run/docker/netns /run/netns",
+    },
+    {
+      name: "other-interface-name",
+      title: "web is in a network that calls its interface otherwise",
+      script: `docker network create -o com.docker.network.container_iface_prefix=intf mine
+        docker network connect mine web; docker network disconnect bridge web
+        ${key}ln -s $key /run/netns/web`,
+    },
     { name: "attach", title: "By ip netns attach", script: `${pid}ip netns attach web $pid` },
   ],
   wrongAnswers: [
+    {
+      name: "folder-bound-flat",
+      title: "The folder is bound without what is mounted in it: names of nothing",
+      rejectedBy: "web-in-netns-list",
+      script: "mkdir -p /run/netns; mount --bind /run/docker/netns /run/netns",
+    },
     {
       name: "empty-namespace",
       title: "A new namespace of that name",

@@ -1,63 +1,97 @@
+import { z } from "zod";
 import type { RunningContainer } from "../../checks/containers.ts";
 import { check, type Exercise, fail, pass, type Step } from "../../core/exercise.ts";
+import { ask } from "../../facts/inner-engine.ts";
 import { type ContainerModel, list } from "../../facts/model.ts";
 
 const EMBEDDED = "127.0.0.11";
 
+const info = z.object({
+  Swarm: z.object({
+    NodeID: z.string(),
+    LocalNodeState: z.string(),
+    ControlAvailable: z.boolean(),
+  }),
+});
+const nodes = z.array(z.object({ ID: z.string() }));
+
 const swarm = check({
   id: "two-node-swarm",
   title: "Both hosts are nodes of one swarm",
-  async run({ facts }) {
-    const { hosts } = await facts();
-    const nodes = hosts.map(({ engine }) => engine.swarm.state);
-    if (nodes.length >= 2 && nodes.every((state) => state === "active")) return pass();
-    const told = hosts.map(({ name }, index) => `${name}: ${nodes[index]}`);
+  async run({ lab, signal }) {
+    const hosts = lab.hosts.map(({ name }) => lab.host(name));
+    const told = await Promise.all(
+      hosts.map(async (host) => info.parse(await ask(host, { path: "/info", signal })).Swarm),
+    );
+    const expected = "an active node on each host, of one swarm";
+    const states = told.map(
+      ({ LocalNodeState }, index) => `${hosts[index]?.name}: ${LocalNodeState}`,
+    );
     const hint =
       "docker swarm init --advertise-addr … on one host prints the command for the other one.";
-    return fail("an active node on each host", list(told), hint);
+    if (told.length < 2 || told.some(({ LocalNodeState }) => LocalNodeState !== "active")) {
+      return fail(expected, list(states), hint);
+    }
+    const managers = hosts.filter((_, index) => told[index]?.ControlAvailable);
+    for (const manager of managers) {
+      const known = nodes.parse(await ask(manager, { path: "/nodes", signal })).map(({ ID }) => ID);
+      if (told.every(({ NodeID }) => known.includes(NodeID))) return pass();
+    }
+    return fail(
+      expected,
+      "each is in a swarm of its own",
+      "docker swarm leave --force, then join.",
+    );
   },
 });
 
-const network = check<string>({
+const networks = check<readonly string[]>({
   id: "attachable-overlay",
   title: "There is an attachable overlay network",
   needs: { swarm },
   async run({ facts }) {
     const { hosts } = await facts();
     const all = hosts
-      .flatMap(({ networks }) => networks)
+      .flatMap((host) => host.networks)
       .filter(({ driver, name }) => driver === "overlay" && name !== "ingress");
-    const found = all.find(({ attachable }) => attachable);
-    if (found !== undefined) return pass(found.name, found.name);
-    const hint = "docker network create -d overlay --attachable …, on a manager";
+    const found = [...new Set(all.filter(({ attachable }) => attachable).map(({ name }) => name))];
+    if (found.length > 0) return pass(found, list(found));
     return fail(
       "an overlay network that containers may join",
       `overlay networks: ${list(all.map(({ name }) => `${name}, not attachable`))}`,
-      hint,
+      "docker network create -d overlay --attachable …, on a manager",
     );
   },
 });
 
 interface Pair {
+  readonly network: string;
   readonly one: RunningContainer;
   readonly other: RunningContainer;
 }
 
-const pair = check<Pair, { network: typeof network }>({
+const pair = check<Pair, { networks: typeof networks }>({
   id: "container-on-each",
   title: "A container of it runs on each host",
-  needs: { network },
-  async run({ facts, network: name }) {
+  needs: { networks },
+  async run({ facts, networks: names }) {
     const { hosts } = await facts();
-    const isMember = (each: ContainerModel): each is RunningContainer =>
-      each.running && !each.paused && each.namespace !== null && each.networks[name] !== undefined;
-    const members = hosts.map(({ containers }) => containers.filter(isMember));
-    const [one, other] = members.map((each) => each[0]);
-    if (one !== undefined && other !== undefined) return pass({ one, other });
-    const told = hosts.map(
-      (host, index) => `${host.name}: ${list((members[index] ?? []).map((each) => each.name))}`,
-    );
-    return fail(`a running container in ${name} on host1 and on host2`, told.join("; "));
+    const told: string[] = [];
+    for (const network of names) {
+      const isMember = (each: ContainerModel): each is RunningContainer =>
+        each.running &&
+        !each.paused &&
+        each.namespace !== null &&
+        each.networks[network] !== undefined;
+      const members = hosts.map(({ containers }) => containers.filter(isMember));
+      const [one, other] = members.map((each) => each[0]);
+      if (one !== undefined && other !== undefined) return pass({ network, one, other }, network);
+      const where = hosts.map(
+        (host, index) => `${host.name}: ${list((members[index] ?? []).map((each) => each.name))}`,
+      );
+      told.push(`in ${network}: ${where.join(", ")}`);
+    }
+    return fail(`a running container on host1 and on host2, in ${list(names)}`, told.join("; "));
   },
 });
 
@@ -70,8 +104,9 @@ const ways = ({ one, other }: Pair) =>
 const names = check({
   id: "names-resolve",
   title: "Each finds the other by its name",
-  needs: { network, pair },
-  async run({ lab, signal, network: name, pair: both }) {
+  needs: { pair },
+  async run({ lab, signal, pair: both }) {
+    const { network: name } = both;
     for (const [host, from, , to] of ways(both)) {
       const probe = {
         from: { kind: "pid", pid: from.pid },
@@ -91,9 +126,10 @@ const names = check({
 const carried = check({
   id: "ping-over-vxlan",
   title: "Each pings the other, and VXLAN carries it between the hosts",
-  needs: { network, pair },
+  needs: { pair },
   timeoutMs: 30_000,
-  async run({ lab, signal, network: name, pair: both }) {
+  async run({ lab, signal, pair: both }) {
+    const { network: name } = both;
     for (const [host, from, toHost, to] of ways(both)) {
       const probe = {
         from: { kind: "pid", pid: from.pid },
@@ -140,12 +176,28 @@ export const swarmAttachable: Exercise = {
   lesson: "overlay",
   lab: "overlay",
   requires: ["vxlan"],
-  checks: [swarm, network, pair, names, carried],
+  checks: [swarm, networks, pair, names, carried],
   solutions: [
     {
       name: "worker",
       title: "A manager and a worker",
       script: steps(create() + run("one"), run("two")),
+    },
+    {
+      name: "two-networks",
+      title: "An attachable network before it, in which nobody is",
+      script: steps(
+        `docker network create -d overlay --attachable unused >/dev/null\n${create()}${run("one")}`,
+        run("two"),
+      ),
+    },
+    {
+      name: "service",
+      title: "The containers are a service's tasks, one on each host",
+      script: steps(
+        `${create()}docker service create -q --name app --mode global --network wide --endpoint-mode dnsrr --no-resolve-image busybox sleep infinity`,
+        "until [ $(docker ps -q | wc -l) = 1 ]; do sleep 0.2; done\n",
+      ),
     },
     {
       name: "two-managers",
@@ -162,6 +214,18 @@ export const swarmAttachable: Exercise = {
       title: "No swarm at all",
       rejectedBy: "two-node-swarm",
       script: run("one", "bridge"),
+    },
+    {
+      name: "two-swarms",
+      title: "Each host is a swarm of its own, with a network of that name",
+      rejectedBy: "two-node-swarm",
+      script: [
+        { host: "host1", script: `set -e\n${init}${create()}${run("one")}` },
+        {
+          host: "host2",
+          script: `set -e\n${init.replace("10.77.0.11", "10.77.0.12")}${create()}${run("two")}`,
+        },
+      ],
     },
     {
       name: "one-node",

@@ -32,21 +32,22 @@ const exist = check<Both>({
   },
 });
 
-const addresses = check<Readonly<Record<(typeof names)[number], string>>, { both: typeof exist }>({
+/** Names of the interfaces that have the address; an address may be on several. */
+const addresses = check<
+  Readonly<Record<(typeof names)[number], readonly string[]>>,
+  { both: typeof exist }
+>({
   id: "addresses",
   title: "red has 10.10.0.1/24 and blue 10.10.0.2/24",
   needs: { both: exist },
   run({ both }) {
-    const found = names.map((name) =>
-      allAddresses(both[name]).find(
-        ({ address, prefix }) => address === wanted[name] && prefix === 24,
-      ),
-    );
-    const missing = names.filter((_, index) => found[index] === undefined);
-    const [red, blue] = found;
-    if (red !== undefined && blue !== undefined) {
-      return pass({ red: red.interface, blue: blue.interface });
-    }
+    const holders = (name: (typeof names)[number]) =>
+      allAddresses(both[name])
+        .filter(({ address, prefix }) => address === wanted[name] && prefix === 24)
+        .map((each) => each.interface);
+    const found = { red: holders("red"), blue: holders("blue") };
+    const missing = names.filter((name) => found[name].length === 0);
+    if (missing.length === 0) return pass(found);
     const actual = names.map((name) => {
       const held = allAddresses(both[name]).filter((each) => each.interface !== "lo");
       return `${name}: ${list(held.map(({ address, prefix }) => `${address}/${prefix}`))}`;
@@ -60,18 +61,20 @@ const onePair = check({
   id: "one-veth-pair",
   title: "The two interfaces are the ends of one veth pair",
   needs: { both: exist, addresses },
-  run({ both: { red, blue }, addresses: { red: inside, blue: other } }) {
-    const cable = cablesOf(red, [blue]).find((each) => each.inside === inside);
+  run({ both: { red, blue }, addresses: { red: insides, blue: others } }) {
+    const cables = cablesOf(red, [blue]).filter((each) => insides.includes(each.inside));
+    const cable = cables.find(({ peer }) => others.includes(peer.name)) ?? cables[0];
+    const [inside, other] = [list(insides), list(others)];
     const expected = `${inside} in red and ${other} in blue are two ends of one cable`;
     if (cable === undefined) {
       const hint =
         "A pair is made in one go: ip link add … type veth peer name …; then each end moves into its namespace.";
       return fail(expected, `the far end of ${inside} is not in blue`, hint);
     }
-    if (cable.peer.name !== other) {
+    if (!others.includes(cable.peer.name)) {
       return fail(
         expected,
-        `the far end of ${inside} is ${cable.peer.name}, and the address is on ${other}`,
+        `the far end of ${cable.inside} is ${cable.peer.name}, and the address is on ${other}`,
       );
     }
     const ends = [
@@ -134,6 +137,11 @@ export const connectTwoNamespaces: Exercise = {
         ip netns exec blue ip addr add 10.10.0.2/24 dev veth-blue; ip netns exec blue ip link set veth-blue up`,
     },
     {
+      name: "address-on-loopback-too",
+      title: "red's address was given to its loopback first, and stayed there",
+      script: `${both}ip -n red addr add 10.10.0.1/24 dev lo\n${pair}${address}${up}`,
+    },
+    {
       name: "renamed",
       title: "Both ends are called eth0",
       script: `${both}ip link add eth0 netns red type veth peer name eth0 netns blue
@@ -142,6 +150,13 @@ export const connectTwoNamespaces: Exercise = {
     },
   ],
   wrongAnswers: [
+    {
+      name: "bridge-inside",
+      title: "red's end is a port of a bridge in red, which has the address",
+      rejectedBy: "one-veth-pair",
+      script: `${both}${pair}${up}ip -n red link add br0 type bridge; ip -n red link set to-blue master br0
+        ip -n red link set br0 up; ip -n red addr add 10.10.0.1/24 dev br0; ip -n blue addr add 10.10.0.2/24 dev to-red`,
+    },
     { name: "no-cable", title: "Namespaces alone", rejectedBy: "addresses", script: both },
     {
       name: "no-address",

@@ -1,9 +1,8 @@
 import type { PingResult } from "../../../../sandbox/index.ts";
 import { containerRuns, type RunningContainer } from "../../../checks/containers.ts";
-import { type FreshContainer, removeFresh, startFresh } from "../../../checks/fresh-container.ts";
+import { removeFresh, startFresh } from "../../../checks/fresh-container.ts";
 import { check, type Failed, fail, type Passed, pass } from "../../../core/exercise.ts";
 import { collectHost } from "../../../facts/collect.ts";
-import { EngineRefusal } from "../../../facts/inner-engine.ts";
 import {
   addressesOf,
   type BridgeNetwork,
@@ -185,14 +184,8 @@ export const freshContainerReachesFirst = check({
   timeoutMs: 45_000,
   async run({ lab, networks, c1, signal }) {
     const host = lab.host();
-    const expected = `a fresh container starts in ${SECOND}`;
-    let fresh: FreshContainer;
-    try {
-      fresh = await startFresh(host, networks.second.id, "homework/inter-network-ping");
-    } catch (error) {
-      if (!(error instanceof EngineRefusal)) throw error;
-      return fail(expected, `the engine refused it: ${error.message}`);
-    }
+    const fresh = await startFresh(host, networks.second.id, "homework/inter-network-ping");
+    if ("refused" in fresh) return fail(`a fresh container starts in ${SECOND}`, fresh.refused);
     try {
       const ping = await host.hand().ping(
         {
