@@ -4,7 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { applyAnswer } from "../../graders/core/verify.ts";
+import { applyAnswer } from "../../graders/core/answers.ts";
 import {
   type Exercise,
   type ExerciseResult,
