@@ -1,7 +1,12 @@
 /** What the server and the command line see of the graders. */
 export type { Answer, Check, Exercise, WrongAnswer } from "./core/exercise.ts";
 export type { CheckResult, CheckStatus, ExerciseResult } from "./core/results.ts";
-export { type GradeOptions, gradeExercise, gradeExercises } from "./core/runner.ts";
+export {
+  type CheckProgress,
+  type GradeOptions,
+  gradeExercise,
+  gradeExercises,
+} from "./core/runner.ts";
 export { LabWatch, type WatchListener } from "./core/watch.ts";
 export { exercises } from "./exercises/index.ts";
 

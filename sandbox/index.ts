@@ -382,6 +382,8 @@ export interface ProcessFacts {
   /** By a control group around it, as `docker pause` does. */
   readonly frozen: boolean;
   readonly command: readonly string[];
+  /** Processor time that it has used. */
+  readonly processorMs: number;
   readonly ageMs: number;
   /** Inode of its network namespace; null where it has ended. */
   readonly namespace: number | null;

@@ -45,7 +45,10 @@ export const check: Command = async (args, signal) => {
   const lab = await chooseLab(engine, values.lab);
   const wanted = exercisesOf(lab, named, course);
   if (watch) return await watchLab({ engine, lab, course, wanted, format, signal });
-  const results = await gradeExercises(wanted, lab, { signal });
+  const results = await gradeExercises(wanted, lab, {
+    signal,
+    onProgress: ({ text }) => void process.stderr.write(`  ${text}\n`),
+  });
   const color = wantsColors(process.stdout);
   const reporter = reporters[format as ReporterName];
   process.stdout.write(reporter(results, { color, titles: titlesOf(course) }));

@@ -34,6 +34,7 @@ export const exerciseSchema = z
     requires: z.array(text),
     checks: z.array(checkSchema).min(1, "give at least one check"),
     solutions: z.array(z.strictObject(answer)).min(1, "give at least one solution"),
+    between: text.exactOptional(),
     wrongAnswers: z
       .array(z.strictObject({ ...answer, rejectedBy: text }))
       .min(

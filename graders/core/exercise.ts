@@ -9,6 +9,8 @@ export interface CheckContext {
   facts(): Promise<LabModel>;
   /** Aborts when the check's time is over or the run is called off. */
   readonly signal: AbortSignal;
+  /** Tells whoever follows the run what the check waits for; for checks that take longer than a few seconds. */
+  progress(text: string): void;
 }
 
 export interface Passed<Value> {
@@ -157,4 +159,9 @@ export interface Exercise {
   /** The first one is what `graders solve` runs by default. */
   readonly solutions: readonly Answer[];
   readonly wrongAnswers: readonly WrongAnswer[];
+  /**
+   * Script that brings the lab from any of its answers back near its start, for `verify`: quicker than a new lab where a
+   * start takes long. What each answer sets by itself may stay.
+   */
+  readonly between?: string;
 }

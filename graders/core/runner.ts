@@ -7,10 +7,18 @@ import type { Check, CheckContext, Exercise, Failed, Passed } from "./exercise.t
 import { type CheckResult, type ExerciseResult, overall } from "./results.ts";
 import { visible } from "./visible.ts";
 
+/** What a check that takes long is doing. */
+export interface CheckProgress {
+  readonly id: string;
+  readonly text: string;
+}
+
 export interface GradeOptions {
   readonly signal?: AbortSignal;
   /** Told as each check ends, in the order in which they end. */
   readonly onCheck?: (result: CheckResult, exercise: Exercise) => void;
+  /** Told what a check waits for, never the same twice in a row. */
+  readonly onProgress?: (progress: CheckProgress) => void;
   /** Of the lab, where somebody has just collected them. Default: collected when the first check asks. */
   readonly facts?: LabModel;
   /**
@@ -100,11 +108,17 @@ class ExerciseRun {
   readonly #exercise: Exercise;
   readonly #shared: Shared;
   readonly #onCheck: (result: CheckResult) => void;
+  readonly #onProgress: GradeOptions["onProgress"];
   readonly #settled = new Map<Check, Promise<Settled>>();
   #durationMs = 0;
 
-  constructor(exercise: Exercise, shared: Shared, onCheck: GradeOptions["onCheck"]) {
+  constructor(
+    exercise: Exercise,
+    shared: Shared,
+    { onCheck, onProgress }: Pick<GradeOptions, "onCheck" | "onProgress">,
+  ) {
     this.#exercise = exercise;
+    this.#onProgress = onProgress;
     this.#shared = shared;
     this.#onCheck = (result) => onCheck?.(result, exercise);
   }
@@ -179,8 +193,14 @@ class ExerciseRun {
   async #judge(check: Check, values: readonly unknown[]): Promise<Settled> {
     const { lab, signal } = this.#shared;
     const overdue = AbortSignal.timeout(check.timeoutMs);
+    let said = "";
+    const progress = (text: string) => {
+      if (text !== said) this.#onProgress?.({ id: check.id, text });
+      said = text;
+    };
     const context: CheckContext = {
       lab,
+      progress,
       facts: () => this.#shared.facts(),
       signal: AbortSignal.any([signal, overdue]),
     };
@@ -241,11 +261,11 @@ export async function gradeExercises(
   lab: Lab,
   options: GradeOptions = {},
 ): Promise<readonly ExerciseResult[]> {
-  const { signal = new AbortController().signal, onCheck } = options;
+  const { signal = new AbortController().signal } = options;
   signal.throwIfAborted();
   const shared = new Shared(lab, { ...options, signal });
   const runs = exercises.map((exercise) => ({
-    run: new ExerciseRun(exercise, shared, onCheck),
+    run: new ExerciseRun(exercise, shared, options),
     calm: exercise.checks.filter((check) => !disrupting(exercise).has(check)),
     rest: exercise.checks.filter((check) => disrupting(exercise).has(check)),
   }));
@@ -274,7 +294,7 @@ export async function observeEdges(
       const edges = exercise.checks.filter(
         (check) => check.kind === "edge" && marks[markOf(exercise, check)] === undefined,
       );
-      const run = new ExerciseRun(exercise, shared, undefined);
+      const run = new ExerciseRun(exercise, shared, {});
       await run.run(edges);
       return Promise.all(edges.map((edge) => run.passed(edge)));
     }),

@@ -42,26 +42,35 @@ const told = (result: ExerciseResult): string =>
 
 const statuses = ({ checks }: ExerciseResult) => checks.map(({ id, status }) => [id, status]);
 
-/** Labs of one kind, each in its start state: the next one is made while the last one is used. */
+/**
+ * Labs of an exercise, each in its start state: the next one is made while the last one is used. Where a lab is dear
+ * to make, the exercise says what brings it back instead.
+ */
 class LabSupply implements AsyncDisposable {
   readonly #engine: SandboxEngine;
-  readonly #topology: string;
+  readonly #exercise: Exercise;
   readonly #signal: AbortSignal;
   readonly #ended: Promise<unknown>[] = [];
   #next: Promise<Lab> | undefined;
   #used: Lab | undefined;
 
-  constructor(engine: SandboxEngine, topology: string, signal: AbortSignal) {
+  constructor(engine: SandboxEngine, exercise: Exercise, signal: AbortSignal) {
     this.#engine = engine;
-    this.#topology = topology;
+    this.#exercise = exercise;
     this.#signal = signal;
   }
 
-  /** Ends the lab that was given out before. */
+  /** Ends the lab that was given out before, or gives it out again. */
   async take({ more }: { readonly more: boolean }): Promise<Lab> {
+    const { between } = this.#exercise;
+    if (between !== undefined && this.#used !== undefined) {
+      const back = { name: "between", title: "Back near the start", script: between };
+      await applyAnswer(this.#used, back);
+      return this.#used;
+    }
     this.#end();
     this.#used = await (this.#next ?? this.#make());
-    this.#next = more ? this.#make() : undefined;
+    this.#next = more && between === undefined ? this.#make() : undefined;
     return this.#used;
   }
 
@@ -73,7 +82,7 @@ class LabSupply implements AsyncDisposable {
   }
 
   #make(): Promise<Lab> {
-    const made = this.#engine.up({ topology: this.#topology, signal: this.#signal });
+    const made = this.#engine.up({ topology: this.#exercise.lab, signal: this.#signal });
     // Whoever takes it is told.
     made.catch(() => undefined);
     return made;
@@ -124,14 +133,17 @@ export async function* verifyExercise(
 ): AsyncGenerator<Proof> {
   const { signal, answers } = options;
   const { solutions, wrongAnswers } = exercise;
+  // Where labs are dear, so is time: one solution shows that typing works, one wrong answer that nothing is left.
+  const dear = exercise.between !== undefined;
+  const typed = dear ? solutions.slice(0, 1) : solutions;
   const all: readonly { kind: ProofKind; answer: Answer | WrongAnswer }[] = [
     ...solutions.map((answer) => ({ kind: "right" as const, answer })),
-    ...solutions.map((answer) => ({ kind: "typed" as const, answer })),
+    ...typed.map((answer) => ({ kind: "typed" as const, answer })),
     ...wrongAnswers.map((answer) => ({ kind: "wrong" as const, answer })),
   ];
   const cases = all.filter(({ answer }) => answers?.includes(answer.name) ?? true);
   const restarts = exercise.checks.some(({ disruption }) => disruption !== undefined);
-  await using labs = new LabSupply(engine, exercise.lab, signal);
+  await using labs = new LabSupply(engine, exercise, signal);
   const proofOf =
     (kind: ProofKind, answer: string) =>
     (claim: string, holds: boolean, actual: string): Proof => ({
@@ -157,8 +169,9 @@ export async function* verifyExercise(
       rejectedBy === undefined
         ? `solution ${answer.name}${kind === "typed" ? ", typed into a terminal," : ""} passes`
         : `wrong answer ${answer.name} is refused by ${rejectedBy}`;
-    const lab = await labs.take({ more: index + 1 < cases.length });
+    let lab: Lab;
     try {
+      lab = await labs.take({ more: index + 1 < cases.length });
       const apply = kind === "typed" ? typeAnswer : applyAnswer;
       await applyWatched(exercise, engine, lab, () => apply(lab, answer));
     } catch (error) {
@@ -172,7 +185,7 @@ export async function* verifyExercise(
       rejectedBy === undefined ? first.status === "passed" : first.status === "failed" && refused;
     yield proof(claim, right, told(first) || "it passed");
     // What was typed is in the same state as what was run: grading it twice would say nothing new.
-    if (kind === "typed") continue;
+    if (kind === "typed" || (dear && kind === "wrong" && answer !== wrongAnswers[0])) continue;
     const second = await gradeExercise(exercise, lab, { signal });
     const same = isDeepStrictEqual(statuses(first), statuses(second));
     yield proof(`grading ${answer.name} twice says the same`, same, told(second) || "it passed");

@@ -11,6 +11,7 @@ import { hostAndNone } from "./drivers/host-and-none.ts";
 import { ipvlanL2 } from "./drivers/ipvlan-l2.ts";
 import { macvlanUnderlay } from "./drivers/macvlan-underlay.ts";
 import { interNetworkPing } from "./homework/inter-network-ping/index.ts";
+import { netboxRqworker } from "./homework/netbox-rqworker/index.ts";
 import { blockOneClient } from "./iptables/block-one-client.ts";
 import { publishPorts } from "./iptables/publish-ports.ts";
 import { createNetns } from "./namespaces/create-netns.ts";
@@ -42,4 +43,5 @@ export const exercises: readonly Exercise[] = [
   overrideMerge,
   buildArgs,
   healthcheck,
+  netboxRqworker,
 ];

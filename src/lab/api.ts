@@ -34,6 +34,8 @@ export async function resetLab(id: string): Promise<LabView> {
 /** A line of the answer to a check. */
 export type CheckEvent =
   | { readonly type: "check"; readonly check: CheckResult }
+  /** What a check that takes long waits for. */
+  | { readonly type: "progress"; readonly check: string; readonly text: string }
   | { readonly type: "result"; readonly result: ExerciseResult }
   | { readonly type: "alive" }
   | { readonly type: "error"; readonly error: { readonly code: string; readonly message: string } };

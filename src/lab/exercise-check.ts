@@ -161,6 +161,8 @@ class ExerciseCheck extends HTMLElement {
   #take(event: CheckEvent): void {
     if (event.type === "check") {
       this.#list.append(described(event.check));
+    } else if (event.type === "progress") {
+      this.#say("running", event.text);
     } else if (event.type === "result") {
       this.#fresh = true;
       // In the order of the exercise, not in that in which checks ended.

@@ -59,6 +59,7 @@ export function addCheckRoutes(
         const result = await gradeExercise(exercise, lab, {
           signal: controller.signal,
           onCheck: (check) => void send({ type: "check", check }),
+          onProgress: ({ id, text }) => void send({ type: "progress", check: id, text }),
         });
         progress.record(context.var.session, result);
         await send({ type: "result", result });

@@ -217,6 +217,7 @@ def processes(request):
             "state": state,
             "frozen": frozen(table, name),
             "command": (text_of(table, name, "cmdline") or "").split("\0")[:-1],
+            "processorMs": round((int(rest[9]) + int(rest[10])) / CLOCK_TICKS * 1000),
             "ageMs": max(0, round((uptime_s - int(rest[17]) / CLOCK_TICKS) * 1000)),
             "namespace": namespace,
             "container": container[0] if container else None,

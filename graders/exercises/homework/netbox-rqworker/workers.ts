@@ -1,0 +1,214 @@
+/** RQ workers: what they wrote into their Redis, and which living process each of them is. */
+import {
+  type LabHost,
+  type NamespaceRef,
+  type ProcessFacts,
+  type RedisReply,
+  SandboxError,
+} from "../../../../sandbox/index.ts";
+import type { QueueSettings } from "./stack.ts";
+
+/** NetBox's own queues; its `rqworker` serves them all unless it is told otherwise. */
+export const QUEUES = ["high", "default", "low"];
+/** RQ lets a worker's entry live for its `worker_ttl` of 420 s and a minute more. */
+const HEARTBEAT_MS = 480_000;
+
+/** A Redis and the way to it. */
+export interface Queue {
+  readonly host: LabHost;
+  /** Where NetBox would connect from. */
+  readonly from: NamespaceRef;
+  readonly address: string;
+  readonly settings: QueueSettings;
+}
+
+/** Asks the queue's Redis. Throws `SandboxError` where it does not answer, or refuses a command. */
+export async function askQueue(
+  { host, from, address, settings }: Queue,
+  commands: readonly (readonly string[])[],
+  signal: AbortSignal,
+): Promise<readonly RedisReply[]> {
+  const { username, password, database, port, tls } = settings;
+  const credentials = username === "" ? [password] : [username, password];
+  const first = [
+    ...(password === "" ? [] : [["AUTH", ...credentials]]),
+    ["SELECT", String(database)],
+  ];
+  const all = [...first, ...commands];
+  const replies = await host.hand().redis({ from, address, port, tls, commands: all }, { signal });
+  for (const [index, reply] of replies.entries()) {
+    if (typeof reply !== "object" || reply === null || !("error" in reply)) continue;
+    const what = `${all[index]?.[0]}: ${reply.error}`;
+    throw new SandboxError("probe-failed", `The queue's Redis refuses ${what}`);
+  }
+  return replies.slice(first.length);
+}
+
+/** What a worker has written of itself. */
+export interface Registration {
+  readonly name: string;
+  readonly ownPid: number;
+  readonly hostName: string;
+  /** Its end of its first connection: `172.18.0.5:43210`. */
+  readonly connection: string;
+  readonly queues: readonly string[];
+  readonly heartbeatAtMs: number;
+  /** Id of the job that it runs; empty where it waits. */
+  readonly job: string;
+}
+
+export interface Worker extends Registration {
+  readonly process: ProcessFacts;
+}
+
+/** Who serves the queues, who only seems to, and who may soon. */
+export interface Survey {
+  readonly workers: readonly Worker[];
+  /** Entries in Redis that do not count, each with the reason. */
+  readonly others: readonly { readonly registration: Registration; readonly why: string }[];
+  /** Processes that look like workers and are not registered: they may be about to, or never will. */
+  readonly unregistered: readonly ProcessFacts[];
+  /** Every process of the host at that moment. */
+  readonly processes: readonly ProcessFacts[];
+  /** `rq suspend` has told all workers to take no jobs. */
+  readonly suspended: boolean;
+}
+
+const strings = (reply: RedisReply | undefined): string[] =>
+  Array.isArray(reply) ? reply.filter((each) => typeof each === "string") : [];
+
+function registrationOf(key: string, reply: RedisReply | undefined): Registration | undefined {
+  const flat = strings(reply);
+  const fields = new Map<string, string>();
+  for (let at = 0; at + 1 < flat.length; at += 2) fields.set(flat[at] ?? "", flat[at + 1] ?? "");
+  if (fields.size === 0 || fields.has("death")) return undefined;
+  return {
+    name: key.replace(/^rq:worker:/, ""),
+    ownPid: Number(fields.get("pid") ?? Number.NaN),
+    hostName: fields.get("hostname") ?? "",
+    connection: fields.get("ip_address") ?? "",
+    queues: (fields.get("queues") ?? "").split(",").filter(Boolean),
+    heartbeatAtMs: Date.parse(fields.get("last_heartbeat") ?? ""),
+    job: fields.get("current_job") ?? "",
+  };
+}
+
+const ipOf = (end: string) => end.split(":")[0];
+
+/** Why a process that is there does no work; `undefined` where nothing keeps it from it. */
+function hindrance({ state, frozen }: ProcessFacts): string | undefined {
+  if (frozen) return "its container is paused";
+  if (state === "T" || state === "t") return "its process is stopped (SIGSTOP)";
+  if (state === "Z" || state === "X") return "its process has ended";
+  return undefined;
+}
+
+/** Whether a command line is that of a worker: `manage.py rqworker`, `manage.py rqworker-pool …`. */
+export const looksLikeWorker = ({ command }: ProcessFacts): boolean =>
+  command.some((word) => word.endsWith("manage.py")) &&
+  command.some((word) => word === "rqworker" || word === "rqworker-pool");
+
+/**
+ * Matches what is written in Redis with the processes that are connected to it, each with one at most: a process of
+ * that number, as it counts itself, whose end of a connection is the one that was written down, or has its address.
+ */
+export function matchWorkers(
+  registrations: readonly Registration[],
+  processes: readonly ProcessFacts[],
+  nowMs: number,
+): Pick<Survey, "workers" | "others"> {
+  const free = new Set(processes.filter(({ connections }) => connections.length > 0));
+  const workers: Worker[] = [];
+  const others: { registration: Registration; why: string }[] = [];
+  const byEnd = (registration: Registration) => (process: ProcessFacts) =>
+    process.ownPid === registration.ownPid && process.connections.includes(registration.connection);
+  const byAddress = (registration: Registration) => (process: ProcessFacts) =>
+    process.ownPid === registration.ownPid &&
+    process.connections.some((end) => ipOf(end) === ipOf(registration.connection));
+  const found = new Map<Registration, ProcessFacts>();
+  // Who has the very connection that was written down goes first: nobody else may take its process.
+  for (const by of [byEnd, byAddress]) {
+    for (const registration of registrations) {
+      if (found.has(registration)) continue;
+      const process = [...free].find(by(registration));
+      if (process === undefined) continue;
+      found.set(registration, process);
+      free.delete(process);
+    }
+  }
+  for (const registration of registrations) {
+    const process = found.get(registration);
+    const missing = QUEUES.filter((queue) => !registration.queues.includes(queue));
+    const why =
+      process === undefined
+        ? `no process ${registration.ownPid} of ${registration.hostName || "its host"} is connected to this Redis`
+        : (hindrance(process) ??
+          (missing.length > 0
+            ? `it serves ${registration.queues.join(", ") || "no queue"}, and not ${missing.join(", ")}`
+            : nowMs - registration.heartbeatAtMs <= HEARTBEAT_MS
+              ? undefined
+              : "its last heartbeat is too old"));
+    if (process !== undefined && why === undefined) workers.push({ ...registration, process });
+    else others.push({ registration, why: why ?? "" });
+  }
+  return { workers, others };
+}
+
+/** One look at the queue's Redis and at the kernel. */
+export async function surveyWorkers(queue: Queue, signal: AbortSignal): Promise<Survey> {
+  const remote = `${queue.address}:${queue.settings.port}`;
+  const [keys, suspended, time] = await askQueue(
+    queue,
+    [["SMEMBERS", "rq:workers"], ["EXISTS", "rq:suspended"], ["TIME"]],
+    signal,
+  );
+  const names = strings(keys).toSorted();
+  const [hashes, processes] = await Promise.all([
+    names.length === 0
+      ? []
+      : askQueue(
+          queue,
+          names.map((name) => ["HGETALL", name]),
+          signal,
+        ),
+    queue.host.hand().processes({ remote }, { signal }),
+  ]);
+  const registrations = names
+    .map((name, index) => registrationOf(name, hashes[index]))
+    .filter((each) => each !== undefined);
+  // Heartbeats are by the workers' clock, which is this Redis's too: one machine.
+  const nowMs = Number(strings(time)[0]) * 1000;
+  const matched = matchWorkers(registrations, processes, nowMs);
+  const known = new Set(matched.workers.map(({ process }) => process.pid));
+  const refused = new Set(matched.others.map(({ registration }) => registration.ownPid));
+  // Whoever has started a worker may bear its command line too: the container's init.
+  const parents = new Set(processes.filter(looksLikeWorker).map(({ parent }) => parent));
+  const unregistered = processes.filter(
+    (process) =>
+      looksLikeWorker(process) &&
+      !parents.has(process.pid) &&
+      !known.has(process.pid) &&
+      // Children of a worker: its scheduler, and whoever runs a job.
+      !known.has(process.parent) &&
+      !refused.has(process.ownPid) &&
+      hindrance(process) === undefined,
+  );
+  return { ...matched, unregistered, processes, suspended: suspended === 1 };
+}
+
+/** Whether a process is another one or descends from it. */
+export function descends(
+  process: ProcessFacts,
+  ancestor: ProcessFacts,
+  byPid: ReadonlyMap<number, ProcessFacts>,
+): boolean {
+  for (
+    let at: ProcessFacts | undefined = process, depth = 0;
+    at !== undefined && depth < 16;
+    depth += 1
+  ) {
+    if (at.pid === ancestor.pid) return true;
+    at = byPid.get(at.parent);
+  }
+  return false;
+}
