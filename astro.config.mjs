@@ -2,20 +2,16 @@ import mdx from "@astrojs/mdx";
 import sitemap from "@astrojs/sitemap";
 import starlight from "@astrojs/starlight";
 import { defineConfig } from "astro/config";
-import { topologies } from "./sandbox/topologies/index.ts";
 import { contentSecurityPolicy } from "./src/build/content-security-policy.ts";
 import { courseServer } from "./src/build/course-server.ts";
 import { lessonMarkdown } from "./src/build/lesson-markdown.ts";
 import { BUILT_ADDRESS } from "./src/server/site-address.ts";
-
-const firstHosts = Object.entries(topologies).map(([lab, { hosts }]) => [lab, hosts[0]?.name]);
 
 export default defineConfig({
   site: BUILT_ADDRESS,
   outDir: "dist",
   trailingSlash: "always",
   prefetch: false,
-  vite: { define: { FIRST_HOSTS: JSON.stringify(Object.fromEntries(firstHosts)) } },
   integrations: [
     starlight({
       title: "Patchbay",

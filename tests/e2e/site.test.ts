@@ -41,7 +41,7 @@ beforeAll(async () => {
   buildSite();
   course = await CourseServer.start({}, { siteDir });
   browser = await launchBrowser();
-}, 400_000);
+}, 900_000);
 
 afterAll(async () => {
   await browser?.close();
