@@ -163,7 +163,11 @@ export const lessons: readonly CourseLesson[] = [
     id: "netbox",
     minutes: 90,
     exercises: [
-      exercise("homework/netbox-rqworker", "Five scripts at once", "Пять скриптов одновременно"),
+      exercise(
+        "homework/netbox-rqworker",
+        "Five to ten workers run NetBox's scripts side by side",
+        "От пяти до десяти воркеров: скрипты NetBox выполняются одновременно",
+      ),
     ],
   },
 ];

@@ -87,18 +87,8 @@ test.each([
   ["stopped", process(5, { state: "T" }), {}, "its process is stopped (SIGSTOP)"],
   ["paused", process(5, { frozen: true }), {}, "its container is paused"],
   ["ended", process(5, { state: "Z" }), {}, "its process has ended"],
-  [
-    "of one queue",
-    process(5),
-    { queues: ["low"] },
-    "it serves low, and not high, default",
-  ],
-  [
-    "silent",
-    process(5),
-    { heartbeatAtMs: NOW_MS - 500_000 },
-    "its last heartbeat is too old",
-  ],
+  ["of one queue", process(5), { queues: ["low"] }, "it serves low, and not high, default"],
+  ["silent", process(5), { heartbeatAtMs: NOW_MS - 500_000 }, "its last heartbeat is too old"],
 ] as const)("a worker that is %s does not count, and it is said why", (_, found, more, why) => {
   expect(match([entry("a", 5, more)], [found])).toEqual({ workers: [], others: [`a: ${why}`] });
 });
