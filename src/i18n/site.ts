@@ -140,7 +140,7 @@ const en = {
       start: "Start the lab",
       solved: "Solved: every check passes.",
       notYet: "Not yet: {passed} of {total} checks pass.",
-      notHere: "Can't be checked here: {because}.",
+      notHere: "Not judged: {because}.",
       broke:
         "No verdict: something on our side broke. Your work was not judged. Try again, or reset the lab.",
       graderBroke: "The grader broke: {message}",
@@ -332,7 +332,7 @@ const ru: SiteText = {
       start: "Запустить лабораторию",
       solved: "Решено: все проверки пройдены.",
       notYet: "Пока нет: пройдено проверок {passed} из {total}.",
-      notHere: "Здесь это не проверить: {because}.",
+      notHere: "Не проверено: {because}.",
       broke:
         "Вердикта нет: что-то сломалось у нас. Вашу работу не оценивали. Попробуйте ещё раз или сбросьте лабораторию.",
       graderBroke: "Проверка сломалась: {message}",
