@@ -1,4 +1,3 @@
-import { topologies } from "../../../../sandbox/index.ts";
 import type { Exercise } from "../../../core/exercise.ts";
 import { fiveToTen, jobsSideBySide, queueFound, stackRuns } from "./checks.ts";
 import { between, solutions } from "./solutions.ts";
@@ -13,5 +12,5 @@ export const netboxRqworker: Exercise = {
   checks: [stackRuns, queueFound, fiveToTen, jobsSideBySide],
   solutions,
   wrongAnswers,
-  between: between(topologies["netbox"]?.setup ?? ""),
+  between,
 };

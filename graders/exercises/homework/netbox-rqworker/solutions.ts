@@ -21,11 +21,11 @@ const UP = "docker compose up --detach --wait";
 export const scaled = (count: number): string =>
   `cd ${FOLDER}\n${UP} --scale netbox-worker=${count}\n`;
 
+/** What a container by hand needs to see of the one that compose started, whatever its number is. */
+export const VOLUMES = "--volumes-from $(docker compose ps --quiet netbox-worker | head -1)";
+
 /** Workers that compose knows nothing of, with the volumes of its own ones. */
-export const byHand = (
-  count: number,
-  options = "--volumes-from netbox-docker-netbox-worker-1",
-): string => `
+export const byHand = (count: number, options = VOLUMES): string => `
 for number in $(seq ${count}); do
   docker run --detach --name by-hand-$number --network netbox-docker_default --env-file env/netbox.env \\
     --user netbox:root ${options} docker.io/netboxcommunity/netbox:v4.7-5.1.1 ${MANAGE} rqworker
@@ -84,21 +84,29 @@ for i in 1 2 3 4; do docker compose exec --detach netbox-worker ${MANAGE} rqwork
   },
 ];
 
-/** Back to how the lab began, but for healthy replicas of the worker as it was: starting those takes longest. */
-export const between = (setup: string): string => `
-cd ${FOLDER}
+/**
+ * Back to how the lab began, but for replicas of the worker that are as they were: starting those takes longest. What
+ * answers change of the project is one file.
+ */
+export const between = `cd ${FOLDER}
 redis() { docker compose exec -T redis sh -c 'valkey-cli --no-auth-warning --pass "$REDIS_PASSWORD" "$@"' sh "$@" </dev/null >/dev/null; }
 docker ps --quiet --filter status=paused | xargs --no-run-if-empty docker unpause >/dev/null
 pkill -CONT -f rqworker || true
 docker ps --all --format '{{.ID}} {{.Label "com.docker.compose.project"}}' | awk 'NF == 1 { print $1 }' | xargs --no-run-if-empty docker rm --force >/dev/null
 for worker in $(docker ps --all --quiet --filter label=com.docker.compose.service=netbox-worker); do
-  # A worker and its scheduler; whatever has more was given more.
-  [ "$(docker top "$worker" | grep -c 'manage.py rqworker$')" -le 3 ] || docker rm --force "$worker" >/dev/null
+  # Its init, the worker and its scheduler; whatever has more was given more.
+  [ "$(docker top "$worker" | grep -c 'manage.py rqworker')" -le 3 ] || docker rm --force "$worker" >/dev/null
 done
 count=$(docker ps --quiet --filter label=com.docker.compose.service=netbox-worker | wc -l)
 [ "$count" -ge 1 ] || count=1
 [ "$count" -le 5 ] || count=5
-${setup.replace(/^docker compose up .*$/m, 'docker compose up --detach --wait --remove-orphans --scale netbox-worker="$count"')}
+cat > docker-compose.override.yml <<'YAML'
+services:
+  netbox:
+    ports:
+      - "8000:8080"
+YAML
+docker compose up --detach --wait --remove-orphans --scale netbox-worker="$count"
 redis DEL rq:suspended
 for ghost in 1 2 3; do redis DEL rq:worker:ghost$ghost; redis SREM rq:workers rq:worker:ghost$ghost; done
 `;

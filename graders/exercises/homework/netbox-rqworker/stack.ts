@@ -1,8 +1,9 @@
 /** The NetBox under test: which container it is, and where it is set to keep its queues and its database. */
+import { existsSync, readFileSync } from "node:fs";
 import { z } from "zod";
 import { type LabHost, SandboxError, topologies } from "../../../../sandbox/index.ts";
 import type { ContainerModel } from "../../../facts/model.ts";
-import { FOLDER, type Problem } from "./project.ts";
+import type { Problem } from "./project.ts";
 import { runTrusted } from "./trusted-container.ts";
 
 const CONFIGURATION = "/etc/netbox/config";
@@ -51,16 +52,23 @@ print("\\nPATCHBAY " + json.dumps(told), flush=True)
 async function unchanged(host: LabHost, pid: number, signal: AbortSignal): Promise<boolean> {
   const listed = await host.hand().listFolder(CONFIGURATION, { pid, signal });
   if ("problem" in listed) return false;
-  const setup = topologies["netbox"]?.setup ?? "";
   const files = listed.names.filter((name) => name.endsWith(".py"));
-  const texts = await Promise.all(
-    files.map((name) => host.hand().readFile(`${CONFIGURATION}/${name}`, { pid, signal })),
+  const same = await Promise.all(
+    files.map(async (name) => {
+      const read = await host.hand().readFile(`${CONFIGURATION}/${name}`, { pid, signal });
+      return "text" in read && read.text === originalOf(name);
+    }),
   );
-  return texts.every(
-    (read, index) =>
-      "text" in read &&
-      setup.includes(`${FOLDER}/configuration/${files[index]} <<'PATCHBAY_FILE'\n${read.text}`),
+  return same.every(Boolean);
+}
+
+/** A file of the configuration as every lab begins with it; undefined where there is none of that name. */
+function originalOf(name: string): string | undefined {
+  const folder = topologies["netbox"]?.files.find(({ target }) =>
+    target.endsWith("/configuration"),
   );
+  const file = folder && new URL(name, folder.folder);
+  return file && existsSync(file) ? readFileSync(file, "utf8") : undefined;
 }
 
 /**

@@ -1,6 +1,6 @@
 import type { WrongAnswer } from "../../../core/exercise.ts";
 import { FOLDER } from "./project.ts";
-import { byHand, MANAGE, override, scaled } from "./solutions.ts";
+import { byHand, MANAGE, override, scaled, VOLUMES } from "./solutions.ts";
 
 const COUNT = "five-to-ten-workers";
 const JOBS = "jobs-side-by-side";
@@ -35,7 +35,7 @@ export const wrongAnswers: readonly WrongAnswer[] = [
     "stopped",
     "One of five is stopped",
     COUNT,
-    `${scaled(5)}docker compose exec -T --index 5 netbox-worker sh -c 'kill -STOP $(pgrep -f "^/opt/netbox/venv/bin/python.*rqworker")'`,
+    `${scaled(5)}docker exec $(${LAST}) sh -c 'kill -STOP $(pgrep -f "^/opt/netbox/venv/bin/python.*rqworker")'`,
   ),
   wrong(
     "paused",
@@ -74,7 +74,7 @@ ghost ghost1 pid "$(docker compose exec -T netbox-worker cat /tmp/renamed)"`,
     "other-redis",
     "Four workers, and one at another Redis",
     COUNT,
-    `${scaled(4)}${byHand(1, "--env REDIS_HOST=redis-cache --env REDIS_PASSWORD=$(sed -n s/^REDIS_PASSWORD=//p env/redis-cache.env) --volumes-from netbox-docker-netbox-worker-1")}`,
+    `${scaled(4)}${byHand(1, `--env REDIS_HOST=redis-cache --env REDIS_PASSWORD=$(sed -n s/^REDIS_PASSWORD=//p env/redis-cache.env) ${VOLUMES}`)}`,
   ),
   wrong(
     "without-volumes",
