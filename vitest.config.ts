@@ -13,6 +13,8 @@ const project = (name: string, testTimeout: number) => ({
     include: [`tests/${name}/**/*.test.ts`],
     testTimeout,
     hookTimeout: testTimeout,
+    // What is waited for takes as long as it takes: a busy machine changes no verdict.
+    expect: { poll: { timeout: 15_000 } },
     env: {
       PATCHBAY_ENGINE_DATA: `/var/lib/patchbay/${engine}`,
       PATCHBAY_ENGINE_RUN: `/run/patchbay-${engine}`,
