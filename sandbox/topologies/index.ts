@@ -63,7 +63,7 @@ const netbox = topology({
   setup: `
 cd /root/netbox-docker
 # On a machine that is busy a health check may miss its three seconds, and compose gives up at once.
-for attempt in $(seq 24); do
+for attempt in $(seq 6); do
   ! docker compose up --detach --wait --wait-timeout 120 || break
   sleep 10
 done

@@ -3,17 +3,9 @@ import type { CheckResult, ExerciseResult } from "../../graders/core/results.ts"
 import { post, put, request } from "../http-client/request.ts";
 import type { Language } from "../i18n/language.ts";
 import { languageOf } from "../i18n/language.ts";
-import type { LabView as ServedLab } from "../server/labs.ts";
+import type { LabView } from "../server/labs.ts";
 
-export type { CheckResult, ExerciseResult };
-
-export type LabView = ServedLab & {
-  /** Version of the engine in the lab; `null` where it does not answer. */
-  readonly engine?: string | null;
-  /** Time since somebody used it, and after how much of that it is stopped, milliseconds. */
-  readonly idleMs?: number;
-  readonly idleLimitMs?: number;
-};
+export type { CheckResult, ExerciseResult, LabView };
 
 export async function openLab(lab: string): Promise<LabView> {
   return (await post("/api/labs", { lab })).json();

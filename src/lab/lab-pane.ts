@@ -88,10 +88,11 @@ export class LabPane extends HTMLElement {
         return this.#say(".lab-place", fill(pane.waiting.place, { place: phase.place }));
       case "broken":
         this.#part('[data-card="broken"] [data-action=ask-reset]').hidden = !phase.known;
+        this.#say(".lab-what", this.#word(pane.broken, phase.code) ?? pane.broken.other);
         this.#say(".lab-problem", phase.problem);
         return this.#unmount();
       case "stopped":
-        this.#say(".lab-reason", this.#reason(phase.reason, text));
+        this.#say(".lab-reason", this.#word(pane.stopped, phase.code) ?? "");
         return this.#unmount();
       case "ready":
         await this.#mount(phase.view, text);
@@ -104,16 +105,19 @@ export class LabPane extends HTMLElement {
     return detail === undefined ? words : `${words} (${detail})`;
   }
 
-  /** The server's words, but for the reason that a translation is known of. */
-  #reason(reason: string | undefined, { pane }: LabText): string {
-    return reason === undefined || /^Nobody used it/.test(reason) ? pane.stopped.idle : reason;
+  /** The words for a code of the server's, where there are any. */
+  #word(words: Readonly<Record<string, string>>, code: string | undefined): string | undefined {
+    return code === undefined ? undefined : words[code];
   }
 
   /** What the status line says of a lab that runs, and the warning before it is stopped for want of use. */
   #facts(view: LabView | undefined, { language, pane }: LabText): void {
     const { engine, idleMs, idleLimitMs, stopsInMs, hosts = [] } = view ?? {};
-    this.#say(".lab-hosts", hosts.map(({ name }) => name).join(", "));
-    this.#say(".lab-engine", engine == null ? "" : fill(pane.engine, { version: engine }));
+    // Of one host every prompt says the name.
+    this.#say(".lab-hosts", hosts.length > 1 ? hosts.map(({ name }) => name).join(", ") : "");
+    // `26.1.5+dfsg1`: the number is Docker's, the rest is Debian's.
+    const version = engine?.replace(/\+.*$/, "");
+    this.#say(".lab-engine", version === undefined ? "" : fill(pane.engine, { version }));
     const known = idleMs !== undefined && idleLimitMs !== undefined;
     const limit = Math.round((idleLimitMs ?? 0) / MINUTE_MS);
     const idle = Math.floor((idleMs ?? 0) / MINUTE_MS);

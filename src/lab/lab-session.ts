@@ -1,3 +1,4 @@
+import type { LabProblem } from "../server/labs.ts";
 import type { LabTerminals } from "../terminal/client/index.ts";
 import { getLab, keepLab, type LabView, openLab, resetLab } from "./api.ts";
 import { labWords, problemWords } from "./words.ts";
@@ -9,10 +10,14 @@ export type LabPhase =
   /** The machine is full; `place` in the line counts from 1. */
   | { readonly name: "waiting"; readonly place: number }
   | { readonly name: "ready"; readonly id: string; readonly view: LabView }
-  /** `reason` in the server's words, where it is not that nobody used it. */
-  | { readonly name: "stopped"; readonly reason?: string }
-  /** `known`: there is a lab, which can be reset. */
-  | { readonly name: "broken"; readonly problem: string; readonly known: boolean };
+  | { readonly name: "stopped"; readonly code?: LabProblem }
+  /** `problem` in words; `known`: there is a lab, which can be reset. */
+  | {
+      readonly name: "broken";
+      readonly problem: string;
+      readonly code?: LabProblem;
+      readonly known: boolean;
+    };
 
 const POLL_MS = 400;
 const WAITING_POLL_MS = 2000;
@@ -109,13 +114,12 @@ export class LabSession {
   }
 
   #show(view: LabView): void {
-    const { state, problem } = view;
+    const { state, problem = "" } = view;
+    const code = view.problemCode === undefined ? {} : { code: view.problemCode };
     if (state === "running") this.#set({ name: "ready", id: view.id, view });
-    else if (state === "stopped") {
-      this.#set({ name: "stopped", ...(problem !== undefined && { reason: problem }) });
-    } else if (state === "broken") {
-      this.#set({ name: "broken", problem: problem ?? "", known: true });
-    } else void this.#follow(() => Promise.resolve(view));
+    else if (state === "stopped") this.#set({ name: "stopped", ...code });
+    else if (state === "broken") this.#set({ name: "broken", problem, known: true, ...code });
+    else void this.#follow(() => Promise.resolve(view));
   }
 
   #set(phase: LabPhase): void {

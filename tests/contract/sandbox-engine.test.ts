@@ -257,7 +257,9 @@ describe.each(subjects)("$name", (subject) => {
     await tells("ip netns del red; while ip link show near; do sleep 0.05; done", "network");
     over.abort();
     await listening;
-    await host.capture(["sh", "-c", "docker rm -f web"]);
+    // The lab is others' too: what comes to its ports is to be forwarded again.
+    const restore = "docker rm -f web; sysctl -qw net.ipv4.conf.eth0.forwarding=1";
+    await host.capture(["sh", "-c", restore]);
   });
 
   test("tells who listens for changes that the host has ended", async () => {
