@@ -65,6 +65,8 @@ interface Entry {
   handle?: Lab;
   /** What its engines said when they were asked last. */
   engines?: { readonly version: string | null; readonly down: readonly string[]; atMs: number };
+  /** Its containers are being ended by this server. */
+  stopping?: boolean;
   /** Begins its start once there is room; set while it waits. */
   begin?: () => void;
   /** By the monotonic clock: a laptop's sleep and a changed clock are nobody's idleness. */
@@ -363,6 +365,8 @@ export class LabService {
       const found = await this.#engine.find(labId);
       const meanwhile = this.#entries.get(labId);
       if (meanwhile !== undefined && meanwhile !== known) return meanwhile;
+      // What its containers say while they end is no news.
+      if (known?.stopping) return known;
       const entry = known ?? this.#fresh(labId, topology);
       if (found.state === "running") {
         // Containers made anew by another command, `patchbay lab reset`, are another handle.
@@ -491,8 +495,13 @@ export class LabService {
     this.#markUsed(entry.id);
     entry.state = "stopped";
     entry.problem = { code: "unused", text: "Nobody used it for a while." };
-    await this.#terminals.closeLab(entry.id);
-    await this.#engine.stop(entry.id);
+    entry.stopping = true;
+    try {
+      await this.#terminals.closeLab(entry.id);
+      await this.#engine.stop(entry.id);
+    } finally {
+      entry.stopping = false;
+    }
   }
 
   #start(entry: Entry, work: (onProgress: ProgressListener) => Promise<Lab>): Entry {
