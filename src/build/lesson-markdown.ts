@@ -44,6 +44,14 @@ export function lessonMarkdown(): AstroIntegration {
             },
           };
         });
+        // A table that is wider than a narrow page scrolls, so the keyboard has to get there.
+        processor.options.hastPlugins.push({
+          name: "table-stops",
+          element: {
+            filter: ["table"],
+            visit: (node, context) => context.setProperty(node, "tabIndex", 0),
+          },
+        });
         processor.options.hastPlugins.push(satteriHeadingIdsPlugin(), ({ fileURL }) => {
           const language = languageOfFile(fileURL);
           if (language === undefined) return;
