@@ -70,7 +70,8 @@ docker compose up -d`,
       name: "hosts-address",
       title: "The host's own address, once more",
       rejectedBy: "on-the-underlay",
-      script: `${network()}${run("wide", "--ip 10.77.0.11")}`,
+      script: `${network()}${run("wide")}pid=$(docker inspect -f '{{.State.Pid}}' web)
+        nsenter -t $pid -n ip addr flush dev eth0; nsenter -t $pid -n ip addr add 10.77.0.11/24 dev eth0`,
     },
     {
       name: "published-port",
@@ -105,7 +106,7 @@ docker compose up -d`,
     {
       name: "host-answers",
       title: "The host takes the address as well, and answers",
-      rejectedBy: "neighbour-reaches-it",
+      rejectedBy: "on-the-underlay",
       script: `${network()}${run("wide", "--ip 10.77.0.150")}ip addr add 10.77.0.150/24 dev eth0
         nsenter -t $(docker inspect -f '{{.State.Pid}}' web) -n ip link set eth0 arp off`,
     },

@@ -23,6 +23,7 @@ export const onUnderlay = (kind: "macvlan" | "ipvlan"): Check<readonly OnUnderla
       const parent = linkNamed(namespace, "eth0");
       // The address is to be its own.
       const taken = new Set(allAddresses(namespace).map(({ address }) => address));
+      const shared: string[] = [];
       const found = containers.flatMap((container): OnUnderlay[] => {
         const inside = container.namespace;
         if (!container.running || container.paused) return [];
@@ -33,12 +34,13 @@ export const onUnderlay = (kind: "macvlan" | "ipvlan"): Check<readonly OnUnderla
             each.link?.namespace === namespace.inode &&
             each.link.index === parent?.index,
         );
-        const address = allAddresses(inside).find(
-          (each) =>
-            each.interface === link?.name &&
-            each.address.startsWith("10.77.0.") &&
-            !taken.has(each.address),
+        const held = allAddresses(inside).filter(
+          (each) => each.interface === link?.name && each.address.startsWith("10.77.0."),
         );
+        const address = held.find((each) => !taken.has(each.address));
+        if (address === undefined) {
+          shared.push(...held.map((each) => `${container.name} has ${each.address}`));
+        }
         if (link === undefined || address === undefined) return [];
         return [
           {
@@ -53,6 +55,9 @@ export const onUnderlay = (kind: "macvlan" | "ipvlan"): Check<readonly OnUnderla
       });
       if (found.length > 0)
         return pass(found, list(found.map(({ name, address }) => `${name} ${address}`)));
+      if (shared.length > 0) {
+        return fail("an address that nobody else has", `${list(shared)}, and so has the host`);
+      }
       const told = containers.map(
         ({ name, networks }) => `${name}: ${list(Object.keys(networks))}`,
       );
