@@ -1,6 +1,10 @@
 import { isMap, isScalar, LineCounter, parseDocument } from "yaml";
+import { z } from "zod";
 import type { LabHost } from "../../sandbox/index.ts";
+import { type Failed, fail, type Passed, pass } from "../core/exercise.ts";
 import type { ContainerModel, HostModel } from "../facts/model.ts";
+
+const MAX_FILES = 8;
 
 const label = {
   service: "com.docker.compose.service",
@@ -57,6 +61,24 @@ export class ComposeFile {
   }
 }
 
+/** The files that a container was started from, as compose noted them; without those that can't be read. */
+async function composeFilesOf(
+  host: LabHost,
+  container: ContainerModel,
+  signal: AbortSignal,
+): Promise<readonly ComposeFile[]> {
+  const paths = (container.labels[label.files] ?? "")
+    .split(",")
+    .filter((path) => path.startsWith("/"));
+  const read = await Promise.all(
+    paths.slice(0, MAX_FILES).map(async (path) => {
+      const file = await host.hand().readFile(path, { signal });
+      return "text" in file ? [new ComposeFile(path, file.text)] : [];
+    }),
+  );
+  return read.flat();
+}
+
 /** The file that a container was started from, as compose noted it; `problem` says why there is none. */
 export async function composeFileOf(
   host: LabHost,
@@ -72,4 +94,52 @@ export async function composeFileOf(
   } catch (error) {
     return { problem: `${path} can't be read as YAML: ${(error as Error).message}` };
   }
+}
+
+const variable = z.union([z.array(z.coerce.string()), z.record(z.string(), z.unknown())]);
+
+/** `NAME=value` as a service's environment says it, as a list or a map. */
+function assignment(environment: unknown, name: string): string | undefined {
+  const parsed = variable.safeParse(environment).data;
+  if (parsed === undefined) return undefined;
+  if (Array.isArray(parsed)) return parsed.find((each) => each.startsWith(`${name}=`));
+  return Object.hasOwn(parsed, name) ? `${name}=${String(parsed[name])}` : undefined;
+}
+
+/**
+ * Passes where the process of a compose service was started with `NAME=value`; else fails with what it has, and with
+ * the line of the file that says so, or that says something else than what runs.
+ */
+export async function startedWith(
+  host: LabHost,
+  container: ContainerModel,
+  expected: string,
+  signal: AbortSignal,
+): Promise<Passed<undefined> | Failed> {
+  const [name = ""] = expected.split("=");
+  // The kernel's word: what the process was started with.
+  const value = (await host.hand().environment(container.pid, { signal }))[name];
+  const set = value === undefined ? undefined : `${name}=${value}`;
+  if (set === expected) return pass();
+  const runs = set ?? `no ${name}`;
+  const service = container.labels[label.service] ?? "";
+  const files = await composeFilesOf(host, container, signal);
+  const keys = ["services", service, "environment"];
+  // The last file wins.
+  for (const file of files.toReversed()) {
+    const declared = assignment(file.get(...keys), name);
+    if (declared === undefined) continue;
+    const where = Array.isArray(file.get(...keys))
+      ? file.where(...keys)
+      : file.where(...keys, name);
+    if (declared === set) return fail(expected, `${runs}, as ${where} says`);
+    const hint = "What runs is older than the file: docker compose up -d starts it anew.";
+    return fail(
+      expected,
+      `${runs}; ${where} says ${declared}`,
+      declared === expected ? hint : undefined,
+    );
+  }
+  const nowhere = files.map((file) => file.where(...keys)).join(", ");
+  return fail(expected, nowhere === "" ? runs : `${runs}; see ${nowhere}`);
 }

@@ -1,5 +1,10 @@
 import type { FileResult } from "../../../sandbox/index.ts";
-import { composeFileOf, projectOf, serviceContainers } from "../../checks/compose-project.ts";
+import {
+  composeFileOf,
+  projectOf,
+  serviceContainers,
+  startedWith,
+} from "../../checks/compose-project.ts";
 import type { RunningContainer } from "../../checks/containers.ts";
 import { patiently } from "../../checks/patience.ts";
 import { askFromOutside, HOST_ADDRESS, whyNot } from "../../checks/published-port.ts";
@@ -76,17 +81,8 @@ const environment = check({
   id: "server-ip",
   title: "my-client has SERVER_IP=my-server:8080 in its environment",
   needs: { client },
-  async run({ lab, client: asking, signal }) {
-    // The kernel's word: what the process was started with.
-    const started = await lab.host().hand().environment(asking.pid, { signal });
-    const { SERVER_IP: set } = started;
-    if (set === "my-server:8080") return pass();
-    const file = await composeFileOf(lab.host(), asking, signal);
-    const where =
-      "file" in file ? ` (${file.file.where("services", "my-client", "environment")})` : "";
-    const actual = set === undefined ? "no SERVER_IP" : `SERVER_IP=${set}`;
-    return fail("SERVER_IP=my-server:8080", `${actual}${where}`);
-  },
+  run: ({ lab, client: asking, signal }) =>
+    startedWith(lab.host(), asking, "SERVER_IP=my-server:8080", signal),
 });
 
 const asks = check({
@@ -139,12 +135,13 @@ const volume = check({
     const source = line?.split(" ")[3] ?? "";
     const name = /\/volumes\/([^/]+)\/_data$/.exec(source)?.[1];
     if (name === undefined) {
-      return fail(
-        expected,
+      const read = await composeFileOf(lab.host(), asking, signal);
+      const where = "file" in read ? read.file.where("services", "my-client", "volumes") : "";
+      const actual =
         line === undefined
           ? `nothing is mounted at ${LOG}`
-          : `${source} of the host is mounted there`,
-      );
+          : `${source} of the host is mounted there`;
+      return fail(expected, where === "" ? actual : `${actual}; see ${where}`);
     }
     // What nobody named has the name of its own content.
     if (/^[0-9a-f]{64}$/.test(name)) return fail(expected, "a volume without a name");
@@ -208,6 +205,32 @@ export const fromRunCommands: Exercise = {
 volumes: {logs: {}}`),
     },
     {
+      name: "several-files",
+      title:
+        "Each service in a file of its own, one included, one extended, under another project's name",
+      script: `mkdir -p ${FOLDER} && cd ${FOLDER} && cat > stack.yml <<'Y'
+include: [server.yml]
+services:
+  my-client:
+    extends: {file: base.yml, service: asking}
+    profiles: [clients]
+volumes: {logs: {}}
+Y
+printf 'services: {my-server: {image: server, ports: ["8080:8080"]}}\\n' > server.yml
+printf 'services: {asking: {image: client, environment: {SERVER_IP: "my-server:8080"}, volumes: ["logs:/var/log/app"]}}\\n' > base.yml
+docker compose -f stack.yml -p shop --profile clients up -d && sleep 3`,
+    },
+    {
+      name: "env-file",
+      title: "SERVER_IP in a file of variables, a volume made before",
+      script: `docker volume create before\nmkdir -p ${FOLDER} && cd ${FOLDER}\necho SERVER_IP=my-server:8080 > client.env\n${up(
+        file({
+          environment: "    env_file: client.env",
+          volumes: '    volumes: ["before:/var/log/app"]',
+        }).replace("  log-volume:", "  before: {external: true}"),
+      )}`,
+    },
+    {
       name: "named-volume",
       title: "With names for containers and volume, in docker-compose.yml",
       script: `mkdir -p ${FOLDER} && cd ${FOLDER} && cat > docker-compose.yml <<'Y'
@@ -246,6 +269,22 @@ docker compose up -d && sleep 3`,
       title: "The client is in another network",
       rejectedBy: "shared-network",
       script: up(file({ clientNetwork: "    networks: [elsewhere]" })),
+    },
+    {
+      name: "edited-not-applied",
+      title: "SERVER_IP was mended in the file, and nothing was started again",
+      rejectedBy: "server-ip",
+      script: `${up(file({ environment: '    environment: ["SERVER_IP=server:8080"]' }))}sed -i 's/=server:/=my-server:/' compose.yaml`,
+    },
+    {
+      name: "hosts-entry",
+      title: "my-server is a line in the client's hosts file, and another network's container",
+      rejectedBy: "shared-network",
+      script: up(
+        file({
+          clientNetwork: '    networks: [elsewhere]\n    extra_hosts: ["my-server:10.77.0.11"]',
+        }),
+      ),
     },
     {
       name: "no-volume",

@@ -115,6 +115,21 @@ export const networksAndIpam: Exercise = {
       ),
     },
     {
+      name: "among-others",
+      title: "The second of two networks, with a fixed address, in docker-compose.yml",
+      script: `mkdir -p ${FOLDER} && cd ${FOLDER} && cat > docker-compose.yml <<'Y'
+services:
+  server:
+    image: server
+    ports: ["8080:8080"]
+    networks: {first: {}, second: {ipv4_address: 100.64.16.77}}
+networks:
+  first: {}
+  second: {ipam: {config: [{subnet: ${SUBNET}, gateway: 100.64.16.1}]}}
+Y
+docker compose up -d && sleep 2`,
+    },
+    {
       name: "external",
       title: "A network made before, named as external",
       script: `docker network create --subnet ${SUBNET} before\n${up(`services: {server: {image: server, ports: ["8080:80", "8080:8080"], networks: [n]}}\nnetworks: {n: {external: true, name: before}}`).replace('"8080:80", ', "")}`,

@@ -1,4 +1,9 @@
-import { ComposeFile, projectOf, serviceContainers } from "../../checks/compose-project.ts";
+import {
+  ComposeFile,
+  projectOf,
+  serviceContainers,
+  startedWith,
+} from "../../checks/compose-project.ts";
 import type { RunningContainer } from "../../checks/containers.ts";
 import { HOST_ADDRESS } from "../../checks/published-port.ts";
 import { reachability } from "../../checks/reachability.ts";
@@ -66,11 +71,8 @@ const environment = check({
   id: "environment-added",
   title: "LOG_LEVEL=debug is in its environment",
   needs: { merged },
-  async run({ lab, merged: { pid }, signal }) {
-    const { LOG_LEVEL: level } = await lab.host().hand().environment(pid, { signal });
-    if (level === "debug") return pass();
-    return fail("LOG_LEVEL=debug", level === undefined ? "no LOG_LEVEL" : `LOG_LEVEL=${level}`);
-  },
+  run: ({ lab, merged: server, signal }) =>
+    startedWith(lab.host(), server, "LOG_LEVEL=debug", signal),
 });
 
 const enter = `cd ${FOLDER}\n`;

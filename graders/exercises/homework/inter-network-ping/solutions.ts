@@ -61,6 +61,14 @@ iptables -F DOCKER-ISOLATION-STAGE-2
 `,
   ),
   answer(
+    "isolation-rules-deleted",
+    "Take away the two rules of the second stage that keep these networks apart",
+    `
+iptables -D DOCKER-ISOLATION-STAGE-2 -o $br1 -j DROP
+iptables -D DOCKER-ISOLATION-STAGE-2 -o $br2 -j DROP
+`,
+  ),
+  answer(
     "forward-first",
     "Accept ICMP at the head of FORWARD, before any chain of Docker's",
     "iptables -I FORWARD -p icmp -j ACCEPT\n",
@@ -118,6 +126,24 @@ docker run -d --name c1 --network my-bridge-001 mine sleep infinity >/dev/null
 docker run -d --name c2 --network my-bridge-002 mine sleep infinity >/dev/null
 `,
   ),
+  {
+    name: "compose",
+    title: "Declared in a compose file, with names for the bridges that the rules use",
+    script: `set -e
+mkdir -p /root/two && cd /root/two && cat > compose.yaml <<'Y'
+services:
+  c1: {image: busybox, container_name: c1, command: sleep infinity, networks: [one]}
+  c2: {image: busybox, container_name: c2, command: sleep infinity, networks: [two]}
+networks:
+  one: {name: my-bridge-001, driver_opts: {com.docker.network.bridge.name: one}}
+  two: {name: my-bridge-002, driver_opts: {com.docker.network.bridge.name: two}}
+Y
+docker compose up -d
+${raw}
+iptables -I DOCKER-USER -i two -o one -j ACCEPT
+iptables -I DOCKER-USER -i one -o two -j ACCEPT
+`,
+  },
   answer(
     "engine-without-iptables",
     "An engine that leaves the packet filter alone, and a filter that lets everything pass",

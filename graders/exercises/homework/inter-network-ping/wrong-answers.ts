@@ -129,6 +129,21 @@ iptables -I DOCKER-USER -m statistic --mode nth --every 2 --packet 0 -j ACCEPT`,
   ),
   wrong("host-takes-address", "The host takes c1's address", PING, "ip addr add $c1/32 dev lo"),
   wrong(
+    "static-neighbour",
+    "A written neighbour entry in place of a way",
+    PING,
+    `
+mac=$(docker inspect -f '{{range .NetworkSettings.Networks}}{{.MacAddress}}{{end}}' c1)
+ip neigh replace $c1 lladdr $mac dev $br2 nud permanent
+sysctl -qw net.ipv4.conf.$br2.proxy_arp=1`,
+  ),
+  wrong(
+    "other-protocol",
+    "Connections may pass, pings may not",
+    PING,
+    "iptables -I DOCKER-USER -p tcp -j ACCEPT; iptables -I DOCKER-USER -p udp -j ACCEPT",
+  ),
+  wrong(
     "other-container-answers",
     "Another container is given c1's traffic",
     PING,
