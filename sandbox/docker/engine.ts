@@ -18,7 +18,7 @@ import type { Machine, Topology } from "../topologies/index.ts";
 import { engineClient } from "./address.ts";
 import { dockerCommand } from "./command.ts";
 import { containerName, type Holder, labels, shapeOf } from "./containers.ts";
-import { chosenRelease, courseRelease, ensureHostImage } from "./host-image.ts";
+import { chosenRelease, courseRelease, ensureHostImage, type HostImage } from "./host-image.ts";
 import { isolationMeanings, isolationOf } from "./isolation.ts";
 import { DockerLab } from "./lab.ts";
 import type { DockerLabHost, HostContext } from "./lab-host.ts";
@@ -43,6 +43,9 @@ const hostLimits = ({ memoryBytes, processors }: Topology["limits"], available: 
 
 /** A neighbour runs a shell and a few network tools. */
 const neighbourLimits = { Memory: GIB / 8, MemorySwap: GIB / 8, NanoCpus: 0.5e9, PidsLimit: 200 };
+
+/** Stands for no lab in particular; no lab has this name. */
+const NO_LAB = "";
 
 const statusOf = (error: unknown) => (error as { statusCode?: number }).statusCode;
 
@@ -89,7 +92,8 @@ export class DockerEngine implements SandboxEngine {
   readonly #closing = new AbortController();
   /** Of labs that somebody connects to, by key. */
   readonly #relays = new Map<string, Relay>();
-  #image: Promise<string> | undefined;
+  /** By lab. */
+  readonly #images = new Map<string | undefined, Promise<HostImage>>();
   #session: Promise<{ readonly hand: HandSession; readonly steward: string }> | undefined;
 
   /** `address` as `DOCKER_HOST` takes it; `name` is what an operator calls this engine. */
@@ -131,7 +135,7 @@ export class DockerEngine implements SandboxEngine {
   }
 
   async prepare(onProgress: ProgressListener = () => undefined): Promise<void> {
-    await this.#hostImage(onProgress);
+    await this.#hostImage(undefined, onProgress);
     await this.#handSession();
   }
 
@@ -226,7 +230,10 @@ export class DockerEngine implements SandboxEngine {
     if (topology === undefined) {
       throw new SandboxError("topology-not-found", `There is no lab "${topologyName}".`);
     }
-    const shape = shapeOf(topology, await this.#hostImage(), this.#egress);
+    const { tag, missing } = await this.#hostImage(NO_LAB);
+    // Whoever asks for such a lab is told why there is none.
+    if (missing.some(({ labs }) => labs.includes(topologyName))) return;
+    const shape = shapeOf(topology, tag, this.#egress);
     const waiting = await this.#warm(shape);
     const { hand } = await this.#handSession();
     for (const lab of waiting.slice(count)) {
@@ -245,9 +252,9 @@ export class DockerEngine implements SandboxEngine {
 
   async sweep(minimumAgeMs = HALF_MADE_AGE_MS): Promise<readonly string[]> {
     const labs = await this.#all();
-    const image = await this.#hostImage();
+    const { tag } = await this.#hostImage(NO_LAB);
     const current = new Set(
-      Object.values(this.topologies).map((topology) => shapeOf(topology, image, this.#egress)),
+      Object.values(this.topologies).map((topology) => shapeOf(topology, tag, this.#egress)),
     );
     const claimed = new Set(await this.#claims(minimumAgeMs));
     const old = (createdAtMs: number) => Date.now() - createdAtMs > minimumAgeMs;
@@ -272,18 +279,27 @@ export class DockerEngine implements SandboxEngine {
     this.#closing.abort();
   }
 
-  #hostImage(onProgress?: ProgressListener): Promise<string> {
-    this.#image ??= ensureHostImage(this.#address, chosenRelease(), onProgress).catch((error) => {
-      this.#image = undefined;
-      throw error;
-    });
-    return this.#image;
+  /** The image for a lab, with all that it needs; for `NO_LAB`, as it is; for `undefined`, with all that can be made. */
+  async #hostImage(lab: string | undefined, onProgress?: ProgressListener): Promise<HostImage> {
+    const release = chosenRelease();
+    const known = this.#images.get(lab);
+    const image = known ?? ensureHostImage(this.#address, { release, onProgress, lab });
+    this.#images.set(lab, image);
+    let isWhole = false;
+    try {
+      const made = await image;
+      isWhole = made.missing.length === 0;
+      return made;
+    } finally {
+      // What is missing may be made by another process, or by the next one who needs it.
+      if (!isWhole) this.#images.delete(lab);
+    }
   }
 
   /** The hand's image does not depend on what labs are made of. */
-  #stewardImage(): Promise<string> {
-    if (chosenRelease() === courseRelease) return this.#hostImage();
-    return ensureHostImage(this.#address, courseRelease);
+  async #stewardImage(): Promise<string> {
+    if (chosenRelease() === courseRelease) return (await this.#hostImage(NO_LAB)).tag;
+    return (await ensureHostImage(this.#address, { lab: NO_LAB })).tag;
   }
 
   /** One session per process, opened again where it was lost. */
@@ -382,7 +398,8 @@ export class DockerEngine implements SandboxEngine {
     topology: Topology,
     request: Pick<LabRequest, "onProgress" | "signal">,
   ): Promise<Lab> {
-    const shape = shapeOf(topology, await this.#hostImage(request.onProgress), this.#egress);
+    const { tag } = await this.#hostImage(topology.name, request.onProgress);
+    const shape = shapeOf(topology, tag, this.#egress);
     for (const { key } of await this.#warm(shape)) {
       const { hand } = await this.#handSession();
       if (!(await hand.ask("claim", 0, { key }))) continue;
@@ -440,7 +457,7 @@ export class DockerEngine implements SandboxEngine {
     request: Pick<LabRequest, "onProgress" | "signal">,
   ): Promise<DockerLab> {
     const { onProgress, signal } = request;
-    const image = await this.#hostImage(onProgress);
+    const { tag: image } = await this.#hostImage(topology.name, onProgress);
     // The session with the sidecar opens while the engine makes the containers.
     const hand = this.#handSession();
     hand.catch(() => undefined);

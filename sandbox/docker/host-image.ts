@@ -1,13 +1,22 @@
 import { createHash } from "node:crypto";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { SandboxError } from "../errors.ts";
 import type { ProgressListener } from "../index.ts";
-import { engineClient } from "./address.ts";
+import { BuildContainer } from "./build-container.ts";
 import { type DockerCommand, dockerCommand, output } from "./command.ts";
-import { ensureCatalogue, readRecipes, saveCatalogue } from "./image-catalogue.ts";
+import {
+  type CatalogueImage,
+  ensureCatalogue,
+  isNeeded,
+  isThere,
+  type MissingImage,
+  type Recipe,
+  readRecipes,
+  saveCatalogue,
+} from "./image-catalogue.ts";
 import { nestedEngine } from "./nested-engine.ts";
 
 const anonymousVolume = (target: string) => ({
@@ -17,6 +26,9 @@ const anonymousVolume = (target: string) => ({
 });
 
 const sources = fileURLToPath(new URL("../host-image/", import.meta.url));
+
+/** What the image store is made by, and what its engine is set up with. */
+const storeFiles = ["store/build-store", "root/etc/containerd/patchbay.toml"];
 
 function hashOf(files: readonly string[]): string {
   const hash = createHash("sha256");
@@ -79,7 +91,7 @@ async function ensureRootfs(
   onProgress: ProgressListener,
 ): Promise<string> {
   const tag = `patchbay/rootfs:${release}-${hashOf(["packages.txt"])}`;
-  if ((await docker("image", "ls", "--quiet", tag)) !== "") return tag;
+  if (await isThere(docker, tag)) return tag;
   onProgress({ title: "Debian packages of the lab host", detail: "about a minute" });
   if (!(await canBootstrap())) {
     const file = join(sources, "debian.Dockerfile");
@@ -109,54 +121,108 @@ async function ensureRootfs(
   return tag;
 }
 
-/**
- * The lab host's image, built where the engine lacks it; resolves with its tag, which names its content.
- * Its inner image store is made once by an engine in a container of it, and kept in the image.
- */
-export async function ensureHostImage(
+/** The root filesystem with the store of images in it, made by an engine in a build container. */
+async function buildStore(
   address: string,
-  release: Release = courseRelease,
-  onProgress: ProgressListener = () => undefined,
-): Promise<string> {
+  rootfs: string,
+  images: readonly CatalogueImage[],
+  tag: string,
+): Promise<void> {
   const docker = dockerCommand(address);
-  const files = readdirSync(sources, { recursive: true }).map(String).sort();
-  const recipes = readRecipes().map((recipe) => recipe.tag);
-  const content = createHash("sha256")
-    .update(`${hashOf(files)} ${recipes}`)
-    .digest("hex");
-  const tag = `patchbay/lab-host:${release}-${content.slice(0, 12)}`;
-  if ((await docker("image", "ls", "--quiet", tag)) !== "") return tag;
-  const rootfs = await ensureRootfs(docker, release, onProgress);
-  // Images are the same in labs of every release.
-  const builder = await ensureRootfs(docker, courseRelease, onProgress);
-  const images = await ensureCatalogue(address, builder, onProgress);
-  onProgress({ title: "Lab host image" });
-  const base = await docker("build", "--quiet", "--build-arg", `ROOTFS=${rootfs}`, sources);
-  const { id: storeBuilder } = await engineClient(address).createContainer({
-    Image: base,
-    Entrypoint: ["/usr/lib/patchbay/build-store"],
-    HostConfig: {
-      ...nestedEngine,
-      // Not as `Volumes`, which the image would keep.
-      Mounts: ["/var/lib/docker", "/var/lib/containerd"].map(anonymousVolume),
-    },
+  await using container = await BuildContainer.start(address, rootfs, {
+    ...nestedEngine,
+    // Not as `Volumes`, which the image would keep.
+    Mounts: ["/var/lib/docker", "/var/lib/containerd", "/store"].map(anonymousVolume),
   });
   const folder = mkdtempSync(join(tmpdir(), "patchbay-images-"));
   try {
     await saveCatalogue(docker, images, folder);
     const index = images.map(({ recipe, id, names }) => [recipe, { id, names }]);
     writeFileSync(join(folder, "index.json"), JSON.stringify(Object.fromEntries(index)));
-    await docker("cp", `${folder}/.`, `${storeBuilder}:/usr/share/patchbay/images`);
-    await docker("start", "--attach", storeBuilder);
-    const entrypoint = 'ENTRYPOINT ["/usr/bin/tini", "--", "/usr/lib/patchbay/lab-init"]';
-    await docker("commit", "--change", entrypoint, storeBuilder, tag);
+    await docker("exec", container.id, "mkdir", "-p", "/usr/share/patchbay/images");
+    await docker("cp", `${folder}/.`, `${container.id}:/usr/share/patchbay/images`);
+    for (const file of storeFiles) {
+      await docker("cp", join(sources, file), `${container.id}:/store/${basename(file)}`);
+    }
+    await docker("exec", container.id, "/store/build-store");
+    await docker("commit", "--pause=false", "--change", "ENTRYPOINT []", container.id, tag);
   } finally {
     rmSync(folder, { recursive: true, force: true });
-    await docker("rm", "--force", "--volumes", storeBuilder);
   }
-  await removeOld(docker, release, [tag, rootfs]);
-  return tag;
 }
+
+export interface HostImage {
+  /** Names its content. */
+  readonly tag: string;
+  /** Images of the course that it lacks. */
+  readonly missing: readonly MissingImage[];
+}
+
+/**
+ * The lab host's image, built where the engine lacks it. It has each image that every lab needs, and those of `lab`.
+ * One that only other labs need, and that can't be made, is left out; without `lab`, it is at least tried.
+ */
+export async function ensureHostImage(
+  address: string,
+  {
+    release = courseRelease,
+    onProgress = () => undefined,
+    lab,
+  }: {
+    readonly release?: Release;
+    readonly onProgress?: ProgressListener | undefined;
+    readonly lab?: string | undefined;
+  } = {},
+): Promise<HostImage> {
+  const docker = dockerCommand(address);
+  const files = readdirSync(sources, { recursive: true }).map(String).sort();
+  /** Tags of the image store and the lab host with certain images of the course. */
+  const tagsWith = (recipes: readonly Recipe[]) => {
+    const tagOf = (kind: string, content: string) => {
+      const hash = createHash("sha256").update(content).digest("hex");
+      return `patchbay/${kind}:${release}-${hash.slice(0, 12)}`;
+    };
+    const made = recipes.map((recipe) => recipe.tag);
+    const store = tagOf("store", `${hashOf(["packages.txt", ...storeFiles])} ${made}`);
+    return { store, host: tagOf("lab-host", `${store} ${hashOf(files)}`) };
+  };
+  const recipes = readRecipes();
+  const whole = tagsWith(recipes).host;
+  if (await isThere(docker, whole)) return { tag: whole, missing: [] };
+  if (lab !== undefined) {
+    const there: Recipe[] = [];
+    for (const recipe of recipes) {
+      if (isNeeded(recipe, lab) || (await isThere(docker, recipe.tag))) there.push(recipe);
+    }
+    const { host } = tagsWith(there);
+    if (await isThere(docker, host)) {
+      const missing = recipes.filter((recipe) => !there.includes(recipe));
+      return { tag: host, missing: missing.map(notMade) };
+    }
+  }
+  const rootfs = await ensureRootfs(docker, release, onProgress);
+  // Images are the same in labs of every release.
+  const builder = await ensureRootfs(docker, courseRelease, onProgress);
+  const { images, missing } = await ensureCatalogue(address, builder, onProgress, { recipes, lab });
+  const made = new Set(images.map(({ recipe }) => recipe));
+  const { store, host } = tagsWith(recipes.filter(({ name }) => made.has(name)));
+  if (!(await isThere(docker, store))) {
+    onProgress({ title: "Image store of the lab host", detail: "about a minute" });
+    await buildStore(address, rootfs, images, store);
+  }
+  if (!(await isThere(docker, host))) {
+    onProgress({ title: "Lab host image" });
+    await docker("build", "--quiet", "--tag", host, "--build-arg", `STORE=${store}`, sources);
+  }
+  await removeOld(docker, release, [host, store, rootfs]);
+  return { tag: host, missing };
+}
+
+const notMade = ({ name, names, labs = [] }: Recipe): MissingImage => ({
+  name: names[0] ?? name,
+  labs,
+  reason: "It was not there when the lab host's image was made.",
+});
 
 /** Lab hosts of older versions that no lab is made of any more. */
 async function removeOld(
@@ -165,7 +231,7 @@ async function removeOld(
   current: readonly string[],
 ): Promise<void> {
   const format = "{{.Repository}}:{{.Tag}}";
-  const filters = ["lab-host", "rootfs"].flatMap((name) => [
+  const filters = ["lab-host", "store", "rootfs"].flatMap((name) => [
     "--filter",
     `reference=patchbay/${name}`,
   ]);

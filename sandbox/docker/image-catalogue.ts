@@ -15,10 +15,11 @@ import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { SandboxError } from "../errors.ts";
 import type { ProgressListener } from "../index.ts";
+import { BuildContainer } from "./build-container.ts";
 import { type DockerCommand, dockerCommand } from "./command.ts";
 import { pipSettings } from "./pip-settings.ts";
 
-const recipes = fileURLToPath(new URL("../images/", import.meta.url));
+const folderOfRecipes = fileURLToPath(new URL("../images/", import.meta.url));
 
 /** `image.json` of a recipe. */
 const recipeSchema = z.strictObject({
@@ -28,14 +29,26 @@ const recipeSchema = z.strictObject({
   from: z.string().optional(),
   /** Instructions of a Dockerfile for a root filesystem that `recipe.sh` made. */
   changes: z.array(z.string()).default([]),
+  /** The only labs that need it; without: every lab does. */
+  labs: z.array(z.string()).optional(),
 });
 
-interface Recipe extends z.output<typeof recipeSchema> {
+export interface Recipe extends z.output<typeof recipeSchema> {
   readonly name: string;
   /** A registry's image to take instead: `PATCHBAY_IMAGE_POSTGRES=docker.io/postgres:17`. */
   readonly reference: string | undefined;
   /** On the outer engine; names the content. */
   readonly tag: string;
+}
+
+/** An image that could not be made. */
+export interface MissingImage {
+  /** What lessons type. */
+  readonly name: string;
+  /** Those that need it. */
+  readonly labs: readonly string[];
+  /** Why, in words. */
+  readonly reason: string;
 }
 
 export interface CatalogueImage {
@@ -47,7 +60,7 @@ export interface CatalogueImage {
 
 /** Contents of every file of a recipe, and of all that it is built with. */
 function contentOf(name: string): string {
-  const folder = join(recipes, name);
+  const folder = join(folderOfRecipes, name);
   const hash = createHash("sha256");
   for (const file of readdirSync(folder, { recursive: true }).map(String).sort()) {
     const path = join(folder, file);
@@ -55,16 +68,18 @@ function contentOf(name: string): string {
   }
   const { from } = recipeSchema.parse(JSON.parse(readFileSync(join(folder, "image.json"), "utf8")));
   return hash
-    .update(from === undefined ? readFileSync(join(recipes, "lib.sh")) : contentOf(from))
+    .update(from === undefined ? readFileSync(join(folderOfRecipes, "lib.sh")) : contentOf(from))
     .digest("hex");
 }
 
 /** All recipes, those first that others build on. */
 export function readRecipes(environment = process.env): readonly Recipe[] {
-  const names = readdirSync(recipes).filter((name) => statSync(join(recipes, name)).isDirectory());
+  const names = readdirSync(folderOfRecipes).filter((name) =>
+    statSync(join(folderOfRecipes, name)).isDirectory(),
+  );
   return names
     .map((name): Recipe => {
-      const text = readFileSync(join(recipes, name, "image.json"), "utf8");
+      const text = readFileSync(join(folderOfRecipes, name, "image.json"), "utf8");
       const reference = environment[`PATCHBAY_IMAGE_${name.toUpperCase()}`];
       const content = reference === undefined ? contentOf(name) : `reference ${reference}`;
       const hash = createHash("sha256").update(content).digest("hex").slice(0, 12);
@@ -109,16 +124,20 @@ async function make(
     writeFileSync(path, readFileSync(from));
   }
   const machine = files.length > 0 ? ["-C", staged, "machine"] : [];
-  const sources = spawn("tar", ["-C", recipes, "-c", "lib.sh", name, ...machine], {
+  const sources = spawn("tar", ["-C", folderOfRecipes, "-c", "lib.sh", name, ...machine], {
     stdio: ["ignore", "pipe", "pipe"],
+  });
+  await using container = await BuildContainer.start(address, rootfs, {
+    NetworkMode: "host",
+    UsernsMode: "host",
   });
   const build = spawn(
     "docker",
     [
-      ...["run", "--rm", "--interactive", "--network", "host", "--userns", "host"],
+      ...["exec", "--interactive"],
       // By their names alone: a value may be a secret, and a command line is read by all.
       ...variables.flatMap((variable) => ["--env", variable]),
-      ...["--env", "root=/image", "--entrypoint", "sh", rootfs, "-euc", script, "sh", name],
+      ...["--env", "root=/image", container.id, "sh", "-euc", script, "sh", name],
     ],
     { env, stdio: ["pipe", "pipe", "pipe"] },
   );
@@ -151,7 +170,7 @@ async function make(
   }
 }
 
-async function isThere(docker: DockerCommand, image: string): Promise<boolean> {
+export async function isThere(docker: DockerCommand, image: string): Promise<boolean> {
   return (await docker("image", "ls", "--quiet", image)) !== "";
 }
 
@@ -171,28 +190,49 @@ async function ensure(address: string, rootfs: string, recipe: Recipe): Promise<
     );
   }
   if (base === undefined) return make(address, rootfs, recipe);
-  const folder = join(recipes, name);
+  const folder = join(folderOfRecipes, name);
   await docker("build", "--quiet", "--tag", tag, "--build-arg", `FROM=${base.tag}`, folder);
 }
 
-/** The images of the course on the outer engine, each built where its recipe is new. */
+/**
+ * The images of the course on the outer engine, each built where its recipe is new. One that can't be built stops
+ * everything, unless it is of no use to `lab`: a mirror that lacks what one lesson needs must not take the others away.
+ */
 export async function ensureCatalogue(
   address: string,
   rootfs: string,
   onProgress: ProgressListener,
-): Promise<readonly CatalogueImage[]> {
+  { recipes, lab }: { readonly recipes: readonly Recipe[]; readonly lab: string | undefined },
+): Promise<{
+  readonly images: readonly CatalogueImage[];
+  readonly missing: readonly MissingImage[];
+}> {
   const docker = dockerCommand(address);
   const images: CatalogueImage[] = [];
-  for (const recipe of readRecipes()) {
-    if (!(await isThere(docker, recipe.tag))) {
-      onProgress({ title: "Image of the lessons", detail: recipe.names[0] ?? recipe.name });
-      await ensure(address, rootfs, recipe);
+  const missing: MissingImage[] = [];
+  for (const recipe of recipes) {
+    const name = recipe.names[0] ?? recipe.name;
+    try {
+      if (!(await isThere(docker, recipe.tag))) {
+        onProgress({ title: "Image of the lessons", detail: name });
+        await ensure(address, rootfs, recipe);
+      }
+    } catch (error) {
+      if (!(error instanceof SandboxError) || isNeeded(recipe, lab)) throw error;
+      const { labs = [] } = recipe;
+      missing.push({ name, labs, reason: error.message });
+      onProgress({ title: `Not there: image ${name}, for ${labs}`, detail: error.message });
+      continue;
     }
     const id = await docker("image", "inspect", "--format", "{{.Id}}", recipe.tag);
     images.push({ recipe: recipe.name, id, names: recipe.names });
   }
-  return images;
+  return { images, missing };
 }
+
+/** Whether a lab can't do without an image; `undefined` is none in particular. */
+export const isNeeded = ({ labs }: Pick<Recipe, "labs">, lab: string | undefined): boolean =>
+  labs === undefined || (lab !== undefined && labs.includes(lab));
 
 /** Writes each image as `<recipe>.tar` into a folder. */
 export async function saveCatalogue(

@@ -51,7 +51,9 @@ const restart = (settings: Parameters<CourseServer["restart"]>[0] = {}) =>
 beforeEach(async () => {
   page = await context.newPage();
   page.setDefaultTimeout(15_000);
-  complaints = complaintsOf(page, () => new URL(course.url).origin);
+  // Once: a page also asks while the server is down.
+  const { origin } = new URL(course.url);
+  complaints = complaintsOf(page, () => origin);
   return () => page.close();
 });
 

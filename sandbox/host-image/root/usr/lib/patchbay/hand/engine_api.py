@@ -206,7 +206,7 @@ def http(request):
     # The hand's own limit comes last: this one says what did not answer.
     with Conversation(request["init"], max(0.1, request["timeoutMs"] / 1000 - 0.1)) as engine:
         if request.get("image"):  # an image of the course, from the hand's own disk
-            with open(f"{IMAGES}/{os.path.basename(request['image'])}.tar", "rb") as file:
+            with open(f"{IMAGES}/{os.path.basename(request['image'])}.tar.gz", "rb") as file:
                 engine.send(request["method"], path, kind="application/x-tar", file=file)
         else:
             body = json.dumps(request["body"]).encode() if "body" in request else b""
