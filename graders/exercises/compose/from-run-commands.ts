@@ -296,7 +296,7 @@ docker compose up -d && sleep 3`,
       name: "bind-mount",
       title: "A folder of the host in place of a volume",
       rejectedBy: "log-volume",
-      script: up(file({ volumes: '    volumes: ["./logs:/var/log/app"]' })),
+      script: up(file({ volumes: '    volumes: ["/srv/logs:/var/log/app"]' })),
     },
     {
       name: "written-only",

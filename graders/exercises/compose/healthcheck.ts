@@ -114,8 +114,14 @@ async function run(
     if (Pid) await host.capture(["kill", "-9", String(Pid)]);
     return undefined;
   }
-  const { ExitCode } = (await ask(host, { path: `/exec/${Id}/json` })) as { ExitCode?: number };
-  return ExitCode;
+  // The engine learns that a command has ended a moment after its output has.
+  const deadlineMs = performance.now() + 5000;
+  for (;;) {
+    const { ExitCode } = (await ask(host, { path: `/exec/${Id}/json` })) as { ExitCode?: number };
+    if (typeof ExitCode === "number") return ExitCode;
+    if (performance.now() > deadlineMs) return undefined;
+    await sleep(20);
+  }
 }
 
 /** The health check's own command, run as Docker runs it. */
