@@ -9,5 +9,7 @@ export * from "./checks/fresh-container.ts";
 export * from "./checks/published-port.ts";
 export * from "./checks/reachability.ts";
 export * from "./core/exercise.ts";
+export * from "./core/fault.ts";
+export * from "./core/text.ts";
 export * from "./facts/inner-engine.ts";
 export * from "./facts/model.ts";

@@ -5,6 +5,7 @@ import {
   containerRuns,
   type Exercise,
   edge,
+  en,
   fail,
   firstHost,
   HOST_ADDRESS,
@@ -12,6 +13,7 @@ import {
   linkNamed,
   list,
   pass,
+  ru,
   whyNot,
 } from "patchbay/graders";
 
@@ -22,7 +24,7 @@ const webRuns = containerRuns("web", "docker run -d --name web --network shop -p
 /** An edge: it stays passed once it was seen, since the cable is to be back at the end. */
 const cableWasOut = edge({
   id: "cable-was-out",
-  title: "web was seen running with no cable",
+  title: { en: "web was seen running with no cable", ru: "замечено, как web работал без кабеля" },
   needs: { web: webRuns },
   async run({ facts, web }) {
     const { namespace } = firstHost(await facts());
@@ -32,22 +34,39 @@ const cableWasOut = edge({
       ),
     );
     if (plugged.length === 0) return pass();
+    const bridges = list(plugged.map(({ bridge }) => bridge));
     return fail(
-      "for a second or more, no interface of web is up and in a bridge",
-      `web is plugged into ${list(plugged.map(({ bridge }) => bridge))}, and was never seen otherwise`,
-      "Let the lab be watched while you do it: graders watch, or the automatic check of the page.",
+      {
+        en: "for a second or more, no interface of web is up and in a bridge",
+        ru: "секунду или дольше ни один включённый интерфейс web не подключён к мосту",
+      },
+      {
+        en: en`web is plugged into ${bridges}, and was never seen otherwise`,
+        ru: ru`web подключён к ${bridges}, и отключённым его ни разу не видели`,
+      },
+      {
+        en: "Let the lab be watched while you do it: graders watch, or the automatic check of the page.",
+        ru: "Пусть за лабораторией в это время следят: graders watch или автоматическая проверка на странице.",
+      },
     );
   },
 });
 
 const answersAgain = check({
   id: "answers-again",
-  title: `web answers the world on port ${PORT}`,
+  title: {
+    en: `web answers the world on port ${PORT}`,
+    ru: `web отвечает внешнему миру на порту ${PORT}`,
+  },
   needs: { web: webRuns },
   async run({ lab, web, signal }) {
     const answer = await askFromOutside(lab, PORT, web, signal);
     if (answer.arrived && answer.status === 200) return pass();
-    return fail(`${HOST_ADDRESS}:${PORT} is answered by web`, whyNot(answer));
+    const place = `${HOST_ADDRESS}:${PORT}`;
+    return fail(
+      { en: `${place} is answered by web`, ru: `на ${place} отвечает web` },
+      whyNot(answer),
+    );
   },
 });
 
@@ -59,7 +78,10 @@ bridge=br-$(docker network inspect -f '{{.Id}}' shop | cut -c1-12)
 export default [
   {
     id: "drills/cable-out",
-    title: "A cable that is pulled out, and put back",
+    title: {
+      en: "A cable that is pulled out, and put back",
+      ru: "Кабель выдернут и воткнут обратно",
+    },
     lesson: "drills",
     lab: "drills",
     requires: [],

@@ -2,6 +2,7 @@ import { isMap, isScalar, LineCounter, parseDocument } from "yaml";
 import { z } from "zod";
 import type { LabHost } from "../../sandbox/index.ts";
 import { type Failed, fail, type Passed, pass } from "../core/exercise.ts";
+import { en, ru, type Text } from "../core/text.ts";
 import type { ContainerModel, HostModel } from "../facts/model.ts";
 
 const MAX_FILES = 8;
@@ -11,6 +12,10 @@ const label = {
   files: "com.docker.compose.project.config_files",
   project: "com.docker.compose.project",
 } as const;
+
+/** What was seen, with the place in a file where the student may look; `where` is empty where there is none. */
+export const seeing = (seen: Text, where: string): Text =>
+  where === "" ? seen : { en: en`${seen}; see ${where}`, ru: ru`${seen}; см. ${where}` };
 
 /** Containers of a service of any compose project, running ones first. */
 export const serviceContainers = (host: HostModel, service: string): readonly ContainerModel[] =>
@@ -84,15 +89,26 @@ export async function composeFileOf(
   host: LabHost,
   container: ContainerModel,
   signal: AbortSignal,
-): Promise<{ readonly file: ComposeFile } | { readonly problem: string }> {
+): Promise<{ readonly file: ComposeFile } | { readonly problem: Text }> {
   const path = (container.labels[label.files] ?? "").split(",")[0] ?? "";
-  if (!path.startsWith("/")) return { problem: `${container.name} was not started by compose` };
+  if (!path.startsWith("/")) {
+    const { name } = container;
+    return {
+      problem: { en: `${name} was not started by compose`, ru: `${name} запущен не через compose` },
+    };
+  }
   const read = await host.hand().readFile(path, { maxBytes: MAX_BYTES, signal });
   if ("problem" in read) return { problem: `${path}: ${read.problem}` };
   try {
     return { file: new ComposeFile(path, read.text) };
   } catch (error) {
-    return { problem: `${path} can't be read as YAML: ${(error as Error).message}` };
+    const { message } = error as Error;
+    return {
+      problem: {
+        en: `${path} can't be read as YAML: ${message}`,
+        ru: `${path} не читается как YAML: ${message}`,
+      },
+    };
   }
 }
 
@@ -121,7 +137,7 @@ export async function startedWith(
   const value = (await host.hand().environment(container.pid, { signal }))[name];
   const set = value === undefined ? undefined : `${name}=${value}`;
   if (set === expected) return pass();
-  const runs = set ?? `no ${name}`;
+  const runs: Text = set ?? { en: `no ${name}`, ru: `${name} не задана` };
   const service = container.labels[label.service] ?? "";
   const files = await composeFilesOf(host, container, signal);
   const keys = ["services", service, "environment"];
@@ -132,14 +148,25 @@ export async function startedWith(
     const where = Array.isArray(file.get(...keys))
       ? file.where(...keys)
       : file.where(...keys, name);
-    if (declared === set) return fail(expected, `${runs}, as ${where} says`);
-    const hint = "What runs is older than the file: docker compose up -d starts it anew.";
+    if (declared === set) {
+      return fail(expected, {
+        en: en`${runs}, as ${where} says`,
+        ru: ru`${runs}, и так сказано в ${where}`,
+      });
+    }
+    const hint = {
+      en: "What runs is older than the file: docker compose up -d starts it anew.",
+      ru: "Запущенное старше файла: docker compose up -d пересоздаст его.",
+    };
     return fail(
       expected,
-      `${runs}; ${where} says ${declared}`,
+      {
+        en: en`${runs}; ${where} says ${declared}`,
+        ru: ru`${runs}; в ${where} сказано ${declared}`,
+      },
       declared === expected ? hint : undefined,
     );
   }
   const nowhere = files.map((file) => file.where(...keys)).join(", ");
-  return fail(expected, nowhere === "" ? runs : `${runs}; see ${nowhere}`);
+  return fail(expected, seeing(runs, nowhere));
 }

@@ -1,4 +1,5 @@
 import { type Check, check, fail, pass } from "../core/exercise.ts";
+import { en, ru } from "../core/text.ts";
 import { type ContainerModel, firstHost, list, type NamespaceModel } from "../facts/model.ts";
 
 /** A container whose process the kernel knows. */
@@ -8,24 +9,44 @@ export type RunningContainer = ContainerModel & { readonly namespace: NamespaceM
 export const containerRuns = (name: string, start: string): Check<RunningContainer> =>
   check<RunningContainer>({
     id: `${name}-runs`,
-    title: `Container ${name} runs`,
+    title: { en: `Container ${name} runs`, ru: `Контейнер ${name} работает` },
     async run({ facts }) {
       const { containers } = firstHost(await facts());
-      const expected = `a running container ${name}`;
+      const expected = { en: `a running container ${name}`, ru: `работающий контейнер ${name}` };
       const found = containers.find((container) => container.name === name);
       if (found === undefined) {
         const names = containers.map((container) => container.name);
-        return fail(expected, `containers: ${list(names)}`, `Start it: ${start}`);
+        return fail(
+          expected,
+          { en: en`containers: ${list(names)}`, ru: ru`контейнеры: ${list(names)}` },
+          { en: `Start it: ${start}`, ru: `Запустите его: ${start}` },
+        );
       }
       if (!found.running) {
-        const hint = `See why it ended with docker logs ${name}; a container lives as long as its command.`;
-        return fail(expected, `${name} is there, but stopped`, hint);
+        return fail(
+          expected,
+          { en: `${name} is there, but stopped`, ru: `${name} есть, но остановлен` },
+          {
+            en: `See why it ended with docker logs ${name}; a container lives as long as its command.`,
+            ru: `Почему он завершился, покажет docker logs ${name}; контейнер живёт, пока работает его команда.`,
+          },
+        );
       }
       if (found.paused) {
-        return fail(expected, `${name} is paused`, `Let it go on: docker unpause ${name}`);
+        return fail(
+          expected,
+          { en: `${name} is paused`, ru: `${name} приостановлен` },
+          {
+            en: `Let it go on: docker unpause ${name}`,
+            ru: `Пусть работает дальше: docker unpause ${name}`,
+          },
+        );
       }
       if (found.namespace === null) {
-        return fail(expected, `the kernel knows no process ${found.pid} of this container`);
+        return fail(expected, {
+          en: `the kernel knows no process ${found.pid} of this container`,
+          ru: `ядро не знает у этого контейнера процесса ${found.pid}`,
+        });
       }
       return pass({ ...found, namespace: found.namespace });
     },

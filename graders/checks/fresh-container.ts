@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { LabHost } from "../../sandbox/index.ts";
+import type { Text } from "../core/text.ts";
 import { ask, create, EngineRefusal, inspectContainer } from "../facts/inner-engine.ts";
 
 /** A container that the grader starts, of an image that the student can't forge. */
@@ -18,7 +19,7 @@ export async function startFresh(
   host: LabHost,
   networkId: string,
   exercise: string,
-): Promise<FreshContainer | { readonly refused: string }> {
+): Promise<FreshContainer | { readonly refused: Text }> {
   const { id: Image, loaded } = await host.trustedImage("busybox");
   const loadedImage = loaded ? Image : undefined;
   const name = `patchbay-check-${randomBytes(4).toString("hex")}`;
@@ -37,7 +38,10 @@ export async function startFresh(
   } catch (error) {
     await removeFresh(host, { id: name, loadedImage });
     if (!(error instanceof EngineRefusal)) throw error;
-    return { refused: `the engine refused it: ${error.message}` };
+    const { message } = error;
+    return {
+      refused: { en: `the engine refused it: ${message}`, ru: `движок отказал: ${message}` },
+    };
   }
 }
 

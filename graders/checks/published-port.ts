@@ -1,4 +1,5 @@
 import type { HttpResult, Lab } from "../../sandbox/index.ts";
+import { type Text, words } from "../core/text.ts";
 import { patiently } from "./patience.ts";
 
 /** Address of the first host on the network under the lab. */
@@ -26,6 +27,10 @@ export async function askFromOutside(
   return patiently(ask, ({ error }) => error === "Connection refused", signal);
 }
 
+const anotherAnswers = { en: "something else answers", ru: "отвечает кто-то другой" };
+
 /** In words, of an answer that is not the container's: why. */
-export const whyNot = ({ error, arrived, status }: HttpResult): string =>
-  error ?? (arrived ? `it answers with status ${status}` : "something else answers");
+export function whyNot({ error, arrived, status }: HttpResult): Text {
+  const answered = { en: `it answers with status ${status}`, ru: `ответ со статусом ${status}` };
+  return error ?? words`${arrived ? answered : anotherAnswers}`;
+}

@@ -10,6 +10,7 @@ import {
   pass,
   type ValuesOf,
 } from "../core/exercise.ts";
+import { eachLanguage, en, joined, ru, type Text, words } from "../core/text.ts";
 import { patiently } from "./patience.ts";
 
 /** Where a probe leaves from. */
@@ -42,7 +43,7 @@ export interface TriedWay extends Way {
   /** What is in fact so. */
   readonly reached: boolean;
   /** In words: `3 of 3 arrived, 0 came back`. */
-  readonly seen: string;
+  readonly seen: Text;
 }
 
 /** From each place to each other one; `reaches` says what should be. */
@@ -55,10 +56,11 @@ export const allWays = (
   );
 
 const ECHOES = 3;
-const unsent: Readonly<Record<string, string>> = {
-  ENETUNREACH: "no route leads there",
-  EHOSTUNREACH: "the next hop does not answer",
-  EINVAL: "no route leads there",
+const noRoute = { en: "no route leads there", ru: "маршрута туда нет" };
+const unsent: Readonly<Record<string, Text>> = {
+  ENETUNREACH: noRoute,
+  EHOSTUNREACH: { en: "the next hop does not answer", ru: "следующий узел не отвечает" },
+  EINVAL: noRoute,
 };
 /** Each probe is a process of the trusted hand for as long as it waits. */
 const AT_ONCE = 16;
@@ -80,8 +82,11 @@ async function tryWay(lab: Lab, way: Way, signal: AbortSignal): Promise<TriedWay
     const whole = counts.every((count) => count === ECHOES);
     const none = arrived === 0 && received === 0;
     const why = [...(sendError ? [unsent[sendError] ?? sendError] : []), ...icmpErrors];
-    const told = `${arrived} of ${ECHOES} echo requests arrived, ${received} were answered`;
-    const seen = why.length > 0 ? `${told}: ${why.join(", ")}` : told;
+    const told = {
+      en: `${arrived} of ${ECHOES} echo requests arrived, ${received} were answered`,
+      ru: `дошло ${arrived} из ${ECHOES} эхо-запросов, ответов ${received}`,
+    };
+    const seen = why.length > 0 ? words`${told}: ${joined(why, ", ")}` : told;
     // What gets through in part is neither the one nor the other.
     return { ...way, reached: way.reaches ? whole : !none, seen };
   }
@@ -93,8 +98,9 @@ async function tryWay(lab: Lab, way: Way, signal: AbortSignal): Promise<TriedWay
     (seen) => way.reaches && seen.error === "Connection refused",
     signal,
   );
-  const lost = error ?? "what answers there is not it";
-  return { ...way, reached: arrived, seen: arrived ? "what was sent arrived" : lost };
+  const lost = error ?? { en: "what answers there is not it", ru: "отвечает там кто-то другой" };
+  const came = { en: "what was sent arrived", ru: "отправленное дошло" };
+  return { ...way, reached: arrived, seen: arrived ? came : lost };
 }
 
 /** Tries ways side by side, each by a nonce that must be seen in the target's own namespace. */
@@ -116,7 +122,13 @@ export async function tryWays(
 }
 
 /** Ways as a grid, rows from, columns to: ✔ reaches, ✖ does not, · is not asked. */
-export function grid(ways: readonly TriedWay[], show: "reaches" | "reached"): string {
+export const grid = (ways: readonly TriedWay[], show: "reaches" | "reached"): Text =>
+  eachLanguage((language) => drawn(ways, show, corner[language]));
+
+/** Over the rows' names and before the columns'. */
+const corner = { en: "from \\ to", ru: "от \\ до" };
+
+function drawn(ways: readonly TriedWay[], show: "reaches" | "reached", head: string): string {
   const kinds = new Set(ways.map(({ over }) => over));
   const column = ({ to, over }: Way) => (kinds.size > 1 ? `${to.label} ${over}` : to.label);
   const rows = [...new Set(ways.map(({ from }) => from.label))];
@@ -128,7 +140,7 @@ export function grid(ways: readonly TriedWay[], show: "reaches" | "reached"): st
     return way === undefined ? "·" : way[show] ? "✔" : "✖";
   };
   const lines = [
-    ["from \\ to", ...columns],
+    [head, ...columns],
     ...rows.map((row) => [row, ...columns.map((title) => cell(row, title))]),
   ];
   const widths = ["", ...columns].map((_, index) =>
@@ -149,17 +161,18 @@ const TOLD = 6;
 /** Passes where every way is as it should be; else fails with both grids, and what was seen on the ways that are not. */
 export function judgeWays(
   tried: readonly TriedWay[],
-  hint?: string,
+  hint?: Text,
 ): Passed<readonly TriedWay[]> | Failed {
   const wrong = tried.filter(({ reaches, reached }) => reaches !== reached);
   if (tried.length === 0) return pass(tried);
   if (wrong.length === 0) return pass(tried, grid(tried, "reached"));
-  const lines = wrong
-    .slice(0, TOLD)
-    .map(({ from, to, over, seen }) => `${from.label} to ${to.label} (${over}): ${seen}`);
-  if (wrong.length > TOLD) lines.push(`and ${wrong.length - TOLD} more`);
-  const actual = [grid(tried, "reached"), ...lines].join("\n");
-  return fail(grid(tried, "reaches"), actual, hint);
+  const lines: Text[] = wrong.slice(0, TOLD).map(({ from, to, over, seen }) => ({
+    en: en`${from.label} to ${to.label} (${over}): ${seen}`,
+    ru: ru`от ${from.label} до ${to.label} (${over}): ${seen}`,
+  }));
+  const more = wrong.length - TOLD;
+  if (more > 0) lines.push({ en: `and ${more} more`, ru: `и ещё ${more}` });
+  return fail(grid(tried, "reaches"), joined([grid(tried, "reached"), ...lines], "\n"), hint);
 }
 
 /**
@@ -168,11 +181,11 @@ export function judgeWays(
  */
 export function reachability<N extends Needs = Record<never, never>>(definition: {
   readonly id: string;
-  readonly title: string;
+  readonly title: Text;
   readonly needs?: N;
   readonly timeoutMs?: number;
   /** What to look at where a way is not as it should be. */
-  readonly hint?: string;
+  readonly hint?: Text;
   ways(context: CheckContext & ValuesOf<N>): readonly Way[] | Promise<readonly Way[]>;
 }): Check<readonly TriedWay[]> {
   const { ways, hint, ...rest } = definition;

@@ -1,7 +1,13 @@
 import { colorsFor } from "../../sandbox/cli/colors.ts";
 import { exitCodes, UsageError } from "../../sandbox/cli/command-line.ts";
 import { type LabSummary, type SandboxEngine, SandboxError } from "../../sandbox/index.ts";
-import { type Exercise, type ExerciseResult, gradeExercises } from "../index.ts";
+import {
+  type Exercise,
+  type ExerciseResult,
+  gradeExercises,
+  type Language,
+  resultIn,
+} from "../index.ts";
 import { csvOf } from "../reporters/csv.ts";
 import { type Course, exitCodeOf } from "./command.ts";
 
@@ -89,9 +95,10 @@ export async function checkAllLabs(options: {
   readonly named: readonly Exercise[];
   readonly format: string;
   readonly jobs: number;
+  readonly language: Language;
   readonly signal: AbortSignal;
 }): Promise<number> {
-  const { engine, course, named, format, jobs, signal } = options;
+  const { engine, course, named, format, jobs, language, signal } = options;
   const exercises = named.length > 0 ? named : course.exercises;
   const labs = (await engine.list()).filter(({ lab }) =>
     exercises.some((exercise) => exercise.lab === lab),
@@ -109,9 +116,13 @@ export async function checkAllLabs(options: {
     }
   };
   await Promise.all(Array.from({ length: jobs }, worker));
+  const said = (row: LabRow) => ({
+    ...row,
+    results: row.results.map((result) => resultIn(result, language)),
+  });
   const print = {
     pretty: () => table(rows, exercises),
-    json: () => `${JSON.stringify(rows, null, 2)}\n`,
+    json: () => `${JSON.stringify(rows.map(said), null, 2)}\n`,
     csv: () => csv(rows, exercises),
   }[format as "pretty" | "json" | "csv"];
   process.stdout.write(print());

@@ -1,7 +1,7 @@
 import { parseArgs } from "node:util";
 import { wantsColors } from "../../sandbox/cli/colors.ts";
 import { chooseLab, openEngine, UsageError, unknown } from "../../sandbox/cli/command-line.ts";
-import { gradeExercises } from "../index.ts";
+import { gradeExercises, inLanguage } from "../index.ts";
 import { type ReporterName, reporters } from "../reporters/index.ts";
 import { checkAllLabs } from "./all-labs.ts";
 import {
@@ -10,6 +10,8 @@ import {
   exercisesOf,
   exitCodeOf,
   labOption,
+  languageNamed,
+  languageOption,
   openCourse,
   titlesOf,
   wholeNumber,
@@ -20,6 +22,7 @@ export const check: Command = async (args, signal) => {
   const options = {
     ...commonOptions,
     ...labOption,
+    ...languageOption,
     format: { type: "string", default: "pretty" },
     watch: { type: "boolean", default: false },
     "all-labs": { type: "boolean", default: false },
@@ -35,23 +38,24 @@ export const check: Command = async (args, signal) => {
       ? ["pretty", "json", "csv"]
       : Object.keys(reporters);
   if (!formats.includes(format)) throw unknown("format", format, formats);
+  const language = languageNamed(values.language);
   const course = await openCourse(values.plugin);
   const named = positionals.map(course.named);
   await using engine = await openEngine(values.engine, { plugins: course.plugins });
   if (all) {
     const jobs = wholeNumber("jobs", values.jobs, 16);
-    return await checkAllLabs({ engine, course, named, format, jobs, signal });
+    return await checkAllLabs({ engine, course, named, format, jobs, language, signal });
   }
   const lab = await chooseLab(engine, values.lab);
   const wanted = exercisesOf(lab, named, course);
-  if (watch) return await watchLab({ engine, lab, course, wanted, format, signal });
+  if (watch) return await watchLab({ engine, lab, course, wanted, format, language, signal });
   const results = await gradeExercises(wanted, lab, {
     signal,
-    onProgress: ({ text }) => void process.stderr.write(`  ${text}\n`),
+    onProgress: ({ text }) => void process.stderr.write(`  ${inLanguage(text, language)}\n`),
   });
   const color = wantsColors(process.stdout);
   const reporter = reporters[format as ReporterName];
-  process.stdout.write(reporter(results, { color, titles: titlesOf(course) }));
+  process.stdout.write(reporter(results, { color, titles: titlesOf(course, language), language }));
   return exitCodeOf(results);
 };
 

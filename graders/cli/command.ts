@@ -2,7 +2,14 @@
 import { chosenPlugins, exitCodes, UsageError, unknown } from "../../sandbox/cli/command-line.ts";
 import type { Lab, LabSummary, Plugin } from "../../sandbox/index.ts";
 import { overall } from "../core/results.ts";
-import { type Exercise, type ExerciseResult, exercisesWith } from "../index.ts";
+import {
+  type Exercise,
+  type ExerciseResult,
+  exercisesWith,
+  inLanguage,
+  type Language,
+  languages,
+} from "../index.ts";
 
 /** Runs with its own arguments; resolves with the exit code. */
 export type Command = (args: string[], signal: AbortSignal) => Promise<number>;
@@ -12,6 +19,7 @@ export const commonOptions = {
   plugin: { type: "string", multiple: true },
 } as const;
 export const labOption = { lab: { type: "string" } } as const;
+export const languageOption = { language: { type: "string", default: "en" } } as const;
 
 export interface Course {
   readonly plugins: readonly Plugin[];
@@ -56,8 +64,18 @@ export function exercisesOf(
   throw new UsageError(`No exercise runs in a lab "${lab.lab}".`);
 }
 
-export const titlesOf = ({ exercises }: Course): Readonly<Record<string, string>> =>
-  Object.fromEntries(exercises.map(({ id, title }) => [id, title]));
+export const titlesOf = (
+  { exercises }: Course,
+  language: Language,
+): Readonly<Record<string, string>> =>
+  Object.fromEntries(exercises.map(({ id, title }) => [id, inLanguage(title, language)]));
+
+/** The language of option `--language`. Throws `UsageError`. */
+export function languageNamed(name: string): Language {
+  const found = languages.find((language) => language === name);
+  if (found === undefined) throw unknown("language", name, languages);
+  return found;
+}
 
 export function exitCodeOf(results: readonly ExerciseResult[]): number {
   const status = overall(results.map((result) => result.status));

@@ -19,6 +19,7 @@ Usage: graders <command> [options]
                                               prove exercises: solutions pass, wrong answers don't
 
   --lab may be left out where one lab runs.
+  --language en|ru                            what list, check and watch say; without: English
   --plugin DIR                                exercises of a folder or module of your own (also PATCHBAY_PLUGINS)
   --engine managed|unix:///…|tcp://…          the engine that labs run on (also PATCHBAY_ENGINE)
 

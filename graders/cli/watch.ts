@@ -3,8 +3,15 @@ import { colorsFor, wantsColors } from "../../sandbox/cli/colors.ts";
 import { exitCodes } from "../../sandbox/cli/command-line.ts";
 import type { Lab, SandboxEngine } from "../../sandbox/index.ts";
 import { LabWatch } from "../core/watch.ts";
-import type { CheckResult, Exercise, ExerciseResult } from "../index.ts";
-import { pretty } from "../reporters/pretty.ts";
+import {
+  type CheckResult,
+  type Exercise,
+  type ExerciseResult,
+  type Language,
+  resultIn,
+} from "../index.ts";
+import { reporters } from "../reporters/index.ts";
+import { commandWords } from "../reporters/words.ts";
 import { type Course, titlesOf } from "./command.ts";
 
 const enterScreen = "\u001b[?1049h\u001b[?25l";
@@ -12,21 +19,27 @@ const leaveScreen = "\u001b[?25h\u001b[?1049l";
 
 /** Shows the state of exercises as text, again and again. */
 interface View {
-  show(result: ExerciseResult): void;
+  show(result: ExerciseResult<string>): void;
   end(): void;
 }
 
 /** A terminal's whole screen, which leaves the last state behind when it ends. */
-function screenView(lab: Lab, wanted: readonly Exercise[], course: Course): View {
+function screenView(
+  lab: Lab,
+  wanted: readonly Exercise[],
+  course: Course,
+  language: Language,
+): View {
   const { stdout } = process;
-  const results = new Map<string, ExerciseResult>();
+  const results = new Map<string, ExerciseResult<string>>();
   const colors = colorsFor(stdout);
-  const options = { color: wantsColors(stdout), titles: titlesOf(course) };
-  const report = () => pretty(sorted(wanted, results), options);
+  const words = commandWords[language];
+  const options = { color: wantsColors(stdout), titles: titlesOf(course, language), language };
+  const report = () => reporters.pretty(sorted(wanted, results), options);
   const draw = () => {
-    const head = `${colors.dim(`Watching lab ${lab.id}. Ctrl-C ends.`)}\n\n`;
+    const head = `${colors.dim(words.watching(lab.id))}\n\n`;
     const waiting = wanted.length - results.size;
-    const foot = waiting > 0 ? colors.dim(`\n${waiting} more to look at …\n`) : "";
+    const foot = waiting > 0 ? colors.dim(`\n${words.moreExercises(waiting)}\n`) : "";
     const lines = `${head}${report()}${foot}`.trimEnd().split("\n");
     const { rows, columns } = stdout;
     const height = lines.map((line) => rowsOf(line, columns));
@@ -37,7 +50,7 @@ function screenView(lab: Lab, wanted: readonly Exercise[], course: Course): View
       shown += 1;
     }
     const rest = lines.length - shown;
-    const more = rest > 0 ? `\n${colors.dim(`… ${rest} more lines: make the window taller`)}` : "";
+    const more = rest > 0 ? `\n${colors.dim(words.moreLines(rest))}` : "";
     stdout.write(`\u001b[H\u001b[2J${lines.slice(0, shown).join("\n")}${more}`);
   };
   stdout.write(enterScreen);
@@ -61,24 +74,25 @@ const rowsOf = (line: string, columns: number): number =>
 
 const sorted = (
   wanted: readonly Exercise[],
-  results: ReadonlyMap<string, ExerciseResult>,
-): readonly ExerciseResult[] =>
+  results: ReadonlyMap<string, ExerciseResult<string>>,
+): readonly ExerciseResult<string>[] =>
   wanted.flatMap(({ id }) => {
     const result = results.get(id);
     return result === undefined ? [] : [result];
   });
 
 /** What has changed, a line each. */
-function lineView(): View {
-  const before = new Map<string, ExerciseResult>();
+function lineView(language: Language): View {
+  const before = new Map<string, ExerciseResult<string>>();
   const colors = colorsFor(process.stdout);
-  const words = {
-    passed: colors.green("passed"),
-    failed: colors.red("failed"),
-    skipped: colors.dim("skipped"),
-    errored: colors.magenta("errored"),
+  const words = commandWords[language];
+  const statuses = {
+    passed: colors.green(words.statuses.passed),
+    failed: colors.red(words.statuses.failed),
+    skipped: colors.dim(words.statuses.skipped),
+    errored: colors.magenta(words.statuses.errored),
   };
-  const why = (check: CheckResult): string => {
+  const why = (check: CheckResult<string>): string => {
     switch (check.status) {
       case "passed":
         return "";
@@ -97,12 +111,14 @@ function lineView(): View {
       const time = new Date().toTimeString().slice(0, 8);
       const passed = result.checks.filter(({ status }) => status === "passed").length;
       const lines = [
-        `${time} ${result.exercise} ${words[result.status]}: ${passed} of ${result.checks.length} checks passed`,
+        `${time} ${result.exercise} ${statuses[result.status]}: ${words.passed(passed, result.checks.length)}`,
       ];
       for (const check of result.checks) {
         const known = last?.checks.find(({ id }) => id === check.id);
         if (known?.status === check.status && why(known) === why(check)) continue;
-        lines.push(`  ${check.id} ${words[check.status]}${why(check)}`.replace(/\s*\n\s*/g, " / "));
+        lines.push(
+          `  ${check.id} ${statuses[check.status]}${why(check)}`.replace(/\s*\n\s*/g, " / "),
+        );
       }
       process.stdout.write(`${lines.join("\n")}\n`);
     },
@@ -110,7 +126,7 @@ function lineView(): View {
   };
 }
 
-/** A line of JSON for each change, as the course server streams them to a page. */
+/** A line of JSON for each change, as the course server streams them to a page, in one language. */
 const jsonView: View = {
   show: (result) => void process.stdout.write(`${JSON.stringify({ type: "result", result })}\n`),
   end: () => undefined,
@@ -123,20 +139,22 @@ export async function watchLab(options: {
   readonly course: Course;
   readonly wanted: readonly Exercise[];
   readonly format: string;
+  readonly language: Language;
   readonly signal: AbortSignal;
 }): Promise<number> {
-  const { engine, lab, course, wanted, format, signal } = options;
+  const { engine, lab, course, wanted, format, language, signal } = options;
   const view =
     format === "json"
       ? jsonView
       : process.stdout.isTTY
-        ? screenView(lab, wanted, course)
-        : lineView();
+        ? screenView(lab, wanted, course, language)
+        : lineView(language);
   const watch = new LabWatch(
     () => engine.find(lab.id),
     (message) => process.stderr.write(`${message}\n`),
   );
-  const stops = wanted.map((exercise) => watch.follow(exercise, view.show));
+  const show = (result: ExerciseResult) => view.show(resultIn(result, language));
+  const stops = wanted.map((exercise) => watch.follow(exercise, show));
   try {
     await new Promise<void>((resolve) => {
       if (signal.aborted) resolve();

@@ -3,6 +3,11 @@ import { z } from "zod";
 import type { Check, Exercise } from "./exercise.ts";
 
 const text = z.string().trim().min(1);
+/** A plain string is the same in each language. */
+const said = z.union(
+  [text, z.strictObject({ en: text, ru: text })],
+  "write a text, or the same in both languages: { en, ru }",
+);
 const slug = z
   .string()
   .regex(/^[a-z0-9]+(-[a-z0-9]+)*$/, "write it in kebab-case, like no-second-network");
@@ -28,7 +33,7 @@ export const exerciseSchema = z
     id: z
       .string()
       .regex(/^[a-z0-9]+(-[a-z0-9]+)*\/[a-z0-9]+(-[a-z0-9]+)*$/, "write it like lesson/what-to-do"),
-    title: text,
+    title: said,
     lesson: slug,
     lab: text,
     requires: z.array(text),
@@ -46,12 +51,16 @@ export const exerciseSchema = z
     const refuse = (path: (string | number)[], message: string) =>
       issues.push({ code: "custom", path, message, input: value });
     const ids = new Set<string>();
-    for (const [index, { id, needs }] of value.checks.entries()) {
+    for (const [index, { id, title, needs }] of value.checks.entries()) {
       if (!slug.safeParse(id).success) {
         refuse(["checks", index, "id"], `write "${id}" in kebab-case, like web-runs`);
       }
       if (ids.has(id)) refuse(["checks", index, "id"], `"${id}" is taken: take another id`);
       ids.add(id);
+      const titled = said.safeParse(title);
+      if (!titled.success) {
+        refuse(["checks", index, "title"], titled.error.issues[0]?.message ?? "give it a title");
+      }
       for (const need of needs) {
         if (value.checks.includes(need)) continue;
         refuse(

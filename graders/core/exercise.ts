@@ -1,5 +1,6 @@
 import type { Lab } from "../../sandbox/index.ts";
 import type { LabModel } from "../facts/model.ts";
+import type { Text } from "./text.ts";
 import { visible } from "./visible.ts";
 
 /** What a check works with. */
@@ -10,33 +11,33 @@ export interface CheckContext {
   /** Aborts when the check's time is over or the run is called off. */
   readonly signal: AbortSignal;
   /** Tells whoever follows the run what the check waits for; for checks that take longer than a few seconds. */
-  progress(text: string): void;
+  progress(text: Text): void;
 }
 
 export interface Passed<Value> {
   readonly status: "passed";
   /** What checks that need this one go on with. */
   readonly value: Value;
-  readonly actual?: string;
+  readonly actual?: Text;
 }
 
 export interface Failed {
   readonly status: "failed";
-  readonly expected: string;
-  readonly actual: string;
+  readonly expected: Text;
+  readonly actual: Text;
   /** Only where the actual state suggests what to look at. */
-  readonly hint?: string;
+  readonly hint?: Text;
 }
 
 export function pass(): Passed<undefined>;
-export function pass<Value>(value: Value, actual?: string): Passed<Value>;
-export function pass(value?: unknown, actual?: string): Passed<unknown> {
+export function pass<Value>(value: Value, actual?: Text): Passed<Value>;
+export function pass(value?: unknown, actual?: Text): Passed<unknown> {
   if (actual === undefined) return { status: "passed", value };
   return { status: "passed", value, actual: visible(actual) };
 }
 
 /** Names and texts in it may be the student's: they are made `visible` here. */
-export const fail = (expected: string, actual: string, hint?: string): Failed => ({
+export const fail = (expected: Text, actual: Text, hint?: Text): Failed => ({
   status: "failed",
   expected: visible(expected),
   actual: visible(actual),
@@ -47,14 +48,17 @@ export interface Check<Value = unknown> {
   /** Unique within the exercise. */
   readonly id: string;
   /** What holds when it passes, as a sentence without a full stop. */
-  readonly title: string;
+  readonly title: Text;
   /**
    * `level`: it passes while something holds. `edge`: once it has passed in a lab it stays passed until the lab is
    * reset, for every process that looks; see `Lab.marks`.
    */
   readonly kind: "level" | "edge";
-  /** What it does to the student's containers, after “it”: `restarts the blocked client`. Such a check runs only where somebody asked for it, never by itself while a lab is watched. */
-  readonly disruption?: string;
+  /**
+   * What it does to the student's containers, after “it”: `restarts the blocked client`; in Russian after «эта
+   * проверка». Such a check runs only where somebody asked for it, never by itself while a lab is watched.
+   */
+  readonly disruption?: Text;
   /**
    * It starts containers, which take addresses for a moment. While a lab is watched, such a check waits until nothing has
    * changed for a while, and runs once for each state of the lab: nobody's own containers get other addresses by it.
@@ -75,7 +79,7 @@ export type ValuesOf<N extends Needs> = {
 
 interface Definition<Value, N extends Needs> {
   readonly id: string;
-  readonly title: string;
+  readonly title: Text;
   readonly needs?: N;
   readonly timeoutMs?: number;
   run(
@@ -135,7 +139,7 @@ export interface Step {
 /** A way to a state of the lab. */
 export interface Answer {
   readonly name: string;
-  /** Why it is right, or why it is wrong. */
+  /** Why it is right, or why it is wrong: for authors, in English. */
   readonly title: string;
   /** A script for the first host, or several; each finds the output of the one before in `$PREVIOUS`. */
   readonly script: string | readonly Step[];
@@ -149,7 +153,7 @@ export interface WrongAnswer extends Answer {
 export interface Exercise {
   /** `lesson/name` or `homework/name`. */
   readonly id: string;
-  readonly title: string;
+  readonly title: Text;
   readonly lesson: string;
   /** Topology that its lab has. */
   readonly lab: string;

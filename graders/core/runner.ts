@@ -1,16 +1,18 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { abortable } from "../../sandbox/abortable.ts";
-import { type Lab, SandboxError } from "../../sandbox/index.ts";
+import type { Lab } from "../../sandbox/index.ts";
 import { collectFacts } from "../facts/collect.ts";
 import type { LabModel } from "../facts/model.ts";
 import type { Check, CheckContext, Exercise, Failed, Passed } from "./exercise.ts";
+import { faultText } from "./fault.ts";
 import { type CheckResult, type ExerciseResult, overall } from "./results.ts";
+import { en, inLanguage, ru, type Text } from "./text.ts";
 import { visible } from "./visible.ts";
 
 /** What a check that takes long is doing. */
 export interface CheckProgress {
   readonly id: string;
-  readonly text: string;
+  readonly text: Text;
 }
 
 export interface GradeOptions {
@@ -33,21 +35,16 @@ interface Settled {
   readonly value?: unknown;
 }
 
-const words = (error: unknown): string =>
-  visible(
-    error instanceof SandboxError
-      ? `${error.message} (${error.code})`
-      : error instanceof Error
-        ? `${error.name}: ${error.message}`
-        : String(error),
-  );
-
 /** Why nothing that builds on a check was run: the first check on the way that gave no ground to stand on. */
-function because(missing: CheckResult): string {
-  if (missing.status === "skipped") return missing.because;
-  return missing.status === "errored"
-    ? `“${missing.title}” could not be judged`
-    : `“${missing.title}” did not pass`;
+function because(missing: CheckResult): Text {
+  const { status, title } = missing;
+  if (status === "skipped") return missing.because;
+  return status === "errored"
+    ? {
+        en: en`“${title}” could not be judged`,
+        ru: ru`нет вердикта по проверке «${title}»`,
+      }
+    : { en: en`“${title}” did not pass`, ru: ru`не пройдена проверка «${title}»` };
 }
 
 function described(check: Check, outcome: Passed<unknown> | Failed): CheckResult {
@@ -60,8 +57,11 @@ function described(check: Check, outcome: Passed<unknown> | Failed): CheckResult
 /** For a check that was called off, to put away what it has started. */
 const CLEANUP_MS = 3000;
 
-/** Why a check did not run that will run by itself. */
-export const WAITS = "it starts containers, so it waits until nothing changes for a while";
+/** Why a check did not run that will run by itself; known by identity, never by its words. */
+export const WAITS: Text = {
+  en: "it starts containers, so it waits until nothing changes for a while",
+  ru: "эта проверка запускает контейнеры, поэтому ждёт, пока в лаборатории всё успокоится",
+};
 
 /** Under which name a lab remembers that an edge was observed. */
 const markOf = (exercise: Exercise, { id }: Check): string => `${exercise.id}#${id}`;
@@ -160,24 +160,31 @@ class ExerciseRun {
   async #settle(check: Check): Promise<Settled> {
     const { id, title, disruption } = check;
     const { signal, watching } = this.#shared;
-    const skipped = (why: string): Settled => ({
+    const skipped = (why: Text): Settled => ({
       result: { id, title, status: "skipped", because: why },
     });
     try {
       const lacking = await this.#lackingFeatures();
       if (lacking.length > 0) {
-        return skipped(`the kernel of this machine has no ${lacking.join(", no ")}`);
+        return skipped({
+          en: `the kernel of this machine has no ${lacking.join(", no ")}`,
+          ru: `в ядре этой машины нет ${lacking.join(", нет ")}`,
+        });
       }
       const seenAtMs = await this.#seenAt(check);
       if (seenAtMs !== undefined) {
-        const actual = `seen on ${new Date(seenAtMs).toISOString()}`;
+        const when = new Date(seenAtMs).toISOString();
+        const actual = { en: `seen on ${when}`, ru: `замечено ${when}` };
         return { result: { id, title, status: "passed", actual } };
       }
       const needed = await Promise.all(check.needs.map((need) => this.#start(need)));
       const missing = needed.find(({ result }) => result.status !== "passed");
       if (missing !== undefined) return skipped(because(missing.result));
       if (watching && disruption !== undefined) {
-        return skipped(`it ${disruption}, so it runs only when you ask for a check`);
+        return skipped({
+          en: en`it ${disruption}, so it runs only when you ask for a check`,
+          ru: ru`эта проверка ${disruption}, поэтому выполняется, только когда вы сами просите проверить`,
+        });
       }
       if (watching === "busy" && check.startsContainers) return skipped(WAITS);
       return await this.#judge(
@@ -186,7 +193,7 @@ class ExerciseRun {
       );
     } catch (error) {
       signal.throwIfAborted();
-      return { result: { id, title, status: "errored", error: words(error) } };
+      return { result: { id, title, status: "errored", error: faultText(error) } };
     }
   }
 
@@ -194,9 +201,11 @@ class ExerciseRun {
     const { lab, signal } = this.#shared;
     const overdue = AbortSignal.timeout(check.timeoutMs);
     let said = "";
-    const progress = (text: string) => {
-      if (text !== said) this.#onProgress?.({ id: check.id, text });
-      said = text;
+    const progress = (text: Text) => {
+      const told = visible(text);
+      const now = inLanguage(told, "en");
+      if (now !== said) this.#onProgress?.({ id: check.id, text: told });
+      said = now;
     };
     const context: CheckContext = {
       lab,
@@ -220,7 +229,11 @@ class ExerciseRun {
           sleep(CLEANUP_MS, undefined, { ref: false }),
         ]);
       if (signal.aborted || !overdue.aborted) throw error;
-      const why = `no result within ${check.timeoutMs / 1000} s`;
+      const seconds = check.timeoutMs / 1000;
+      const why = {
+        en: `no result within ${seconds} s`,
+        ru: `результата нет и через ${seconds.toLocaleString("ru")} с`,
+      };
       return { result: { id: check.id, title: check.title, status: "errored", error: why } };
     }
   }

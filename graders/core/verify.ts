@@ -4,7 +4,7 @@ import type { Lab, SandboxEngine } from "../../sandbox/index.ts";
 import { applyAnswer, typeAnswer } from "./answers.ts";
 import type { Answer, Exercise, WrongAnswer } from "./exercise.ts";
 import { settledState, stateChanges } from "./lab-state.ts";
-import type { ExerciseResult } from "./results.ts";
+import { type ExerciseResult, resultIn } from "./results.ts";
 import { gradeExercise } from "./runner.ts";
 import { LabWatch } from "./watch.ts";
 
@@ -27,8 +27,8 @@ export interface Proof {
 const SEEN_MS = 1500;
 
 const told = (result: ExerciseResult): string =>
-  result.checks
-    .filter((check) => check.status !== "passed")
+  resultIn(result, "en")
+    .checks.filter((check) => check.status !== "passed")
     .map((check) => {
       const why =
         check.status === "failed"

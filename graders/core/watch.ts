@@ -5,6 +5,7 @@ import { type Lab, type LabChange, SandboxError } from "../../sandbox/index.ts";
 import { collectFacts } from "../facts/collect.ts";
 import type { LabModel } from "../facts/model.ts";
 import type { Exercise } from "./exercise.ts";
+import { faultText } from "./fault.ts";
 import { fingerprint } from "./fingerprint.ts";
 import type { CheckResult, ExerciseResult } from "./results.ts";
 import { gradeExercise, observeEdges, WAITS } from "./runner.ts";
@@ -79,7 +80,7 @@ const same = (a: ExerciseResult, b: ExerciseResult | undefined): boolean =>
   b !== undefined && isDeepStrictEqual({ ...a, durationMs: 0 }, { ...b, durationMs: 0 });
 
 function broken({ id: exercise, checks }: Exercise, error: Error): ExerciseResult {
-  const why = error instanceof SandboxError ? `${error.message} (${error.code})` : String(error);
+  const why = faultText(error);
   return {
     exercise,
     status: "errored",

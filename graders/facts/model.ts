@@ -14,6 +14,7 @@ import {
   SandboxError,
   type SandboxErrorCode,
 } from "../../sandbox/index.ts";
+import { joined, type Text, words } from "../core/text.ts";
 
 export type { LinkFacts, NetworkFacts } from "../../sandbox/index.ts";
 
@@ -256,9 +257,13 @@ export const filterRules = (namespace: NamespaceModel, table: string): readonly 
 
 const TOLD = 20;
 
+const none = { en: "none", ru: "нет" };
+
 /** Names for a sentence; of very many, the first ones and how many more there are. */
-export function list(names: readonly string[]): string {
-  if (names.length === 0) return "none";
-  const first = names.slice(0, TOLD).join(", ");
-  return names.length > TOLD ? `${first} and ${names.length - TOLD} more` : first;
+export function list(names: readonly Text[]): Text {
+  const first = joined(names.slice(0, TOLD), ", ");
+  const rest = names.length - TOLD;
+  if (rest <= 0) return names.length === 0 ? words`${none}` : first;
+  const more = { en: `and ${rest} more`, ru: `и ещё ${rest}` };
+  return words`${first} ${more}`;
 }

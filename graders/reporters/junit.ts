@@ -1,5 +1,5 @@
 import type { CheckResult } from "../core/results.ts";
-import type { Reporter } from "./reporter.ts";
+import type { Format } from "./reporter.ts";
 
 /** Characters that XML 1.0 does not allow at all are replaced. */
 const escaped = (text: string): string =>
@@ -11,7 +11,7 @@ const escaped = (text: string): string =>
     .replace(/>/g, "&gt;")
     .replace(/"/g, "&quot;");
 
-function outcome(check: CheckResult): string {
+function outcome(check: CheckResult<string>): string {
   switch (check.status) {
     case "passed":
       return "";
@@ -27,7 +27,7 @@ function outcome(check: CheckResult): string {
   }
 }
 
-export const junit: Reporter = (results) => {
+export const junit: Format = (results) => {
   const suites = results.map(({ exercise, checks, durationMs }) => {
     const count = (status: CheckResult["status"]) =>
       checks.filter((check) => check.status === status).length;

@@ -1,6 +1,7 @@
 import pico from "picocolors";
 import type { CheckResult, ExerciseResult } from "../core/results.ts";
-import type { Reporter } from "./reporter.ts";
+import type { Format } from "./reporter.ts";
+import { type CommandWords, commandWords } from "./words.ts";
 
 type Colors = ReturnType<typeof pico.createColors>;
 
@@ -24,9 +25,9 @@ function wrapped(text: string): string {
   return lines.join(`\n${" ".repeat(INDENT)}`);
 }
 
-function details(check: CheckResult, colors: Colors): string[] {
-  const row = (label: string, text: string, paint = (part: string) => part) =>
-    `    ${colors.dim(label.padEnd(INDENT - 4))}${paint(wrapped(text))}`;
+function details(check: CheckResult<string>, colors: Colors, { fields }: CommandWords): string[] {
+  const row = (field: keyof typeof fields, text: string, paint = (part: string) => part) =>
+    `    ${colors.dim(fields[field].padEnd(INDENT - 4))}${paint(wrapped(text))}`;
   switch (check.status) {
     case "passed":
       return [];
@@ -52,16 +53,22 @@ function marks(colors: Colors) {
   };
 }
 
-function summary({ status, checks, durationMs }: ExerciseResult, colors: Colors): string {
+function summary(
+  { status, checks, durationMs }: ExerciseResult,
+  colors: Colors,
+  words: CommandWords,
+): string {
   const passed = checks.filter((check) => check.status === "passed").length;
   const paint = { passed: colors.green, failed: colors.red, errored: colors.magenta };
-  const word = status === "skipped" ? colors.dim(status) : paint[status](status);
-  const counts = `${passed} of ${checks.length} checks passed`;
-  return `  ${colors.bold(word)}: ${counts}, ${(durationMs / 1000).toFixed(1)} s`;
+  const word = words.statuses[status];
+  const painted = status === "skipped" ? colors.dim(word) : paint[status](word);
+  const counts = words.passed(passed, checks.length);
+  return `  ${colors.bold(painted)}: ${counts}, ${words.seconds(durationMs)}`;
 }
 
-export const pretty: Reporter = (results, { color, titles }) => {
+export const pretty: Format = (results, { color, titles, language }) => {
   const colors = pico.createColors(color);
+  const words = commandWords[language];
   const mark = marks(colors);
   const blocks = results.map((result) =>
     [
@@ -69,13 +76,11 @@ export const pretty: Reporter = (results, { color, titles }) => {
       "",
       ...result.checks.flatMap((check) => [
         `  ${mark[check.status]} ${check.title}`,
-        ...details(check, colors),
+        ...details(check, colors, words),
       ]),
       "",
-      summary(result, colors),
-      ...(result.status === "errored"
-        ? ["  No verdict: the lab or the grader broke. That is not the student's mistake."]
-        : []),
+      summary(result, colors, words),
+      ...(result.status === "errored" ? [`  ${words.noVerdict}`] : []),
     ].join("\n"),
   );
   return `${blocks.join("\n\n")}\n`;

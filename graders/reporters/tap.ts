@@ -1,10 +1,10 @@
 import type { CheckResult } from "../core/results.ts";
-import type { Reporter } from "./reporter.ts";
+import type { Format } from "./reporter.ts";
 
 /** In a description `#` would start a directive. */
 const described = (text: string): string => text.replace(/[\\#]/g, "\\$&");
 
-function diagnostics(check: CheckResult): string[] {
+function diagnostics(check: CheckResult<string>): string[] {
   const { id: _id, title: _title, status: _status, ...rest } = check;
   const entries = Object.entries(rest);
   if (check.status === "skipped" || entries.length === 0) return [];
@@ -14,7 +14,7 @@ function diagnostics(check: CheckResult): string[] {
 }
 
 /** TAP version 14. */
-export const tap: Reporter = (results) => {
+export const tap: Format = (results) => {
   const checks = results.flatMap(({ exercise, checks }) =>
     checks.map((check) => ({ exercise, check })),
   );

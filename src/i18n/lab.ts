@@ -2,8 +2,9 @@
  * What the lab's pane says: its states, its terminals, its editor. Data alone, which `LabPane.astro` puts into the
  * page, so that a page carries one language. `{name}` is filled in by the page.
  */
+
+import type { Plural } from "../../graders/core/plural.ts";
 import type { Language } from "./language.ts";
-import type { Plural } from "./plural.ts";
 
 const minutesEn: Plural = { one: "{n} minute", other: "{n} minutes" };
 const minutesRu: Plural = {
@@ -557,6 +558,14 @@ const ru: LabText = {
     "file-read-only": "Файловая система доступна только для чтения.",
     "file-refused": "Даже root лаборатории этого нельзя.",
     "path-invalid": "Путь начинается с /, например /root/compose.yaml.",
+    "lab-broken": "Лаборатория не работает. Попробуйте её сбросить.",
+    "check-running": "Эту лабораторию уже проверяют. Дождитесь конца проверки.",
+    "too-many-watches":
+      "За лабораторией следит слишком много страниц. Закройте лишние или проверяйте кнопкой.",
+    "exercise-not-found": "Такого задания нет.",
+    "other-lab": "Это задание решают в другой лаборатории.",
+    "probe-timeout": "Проба не уложилась в отведённое время. Попробуйте ещё раз.",
+    "probe-failed": "Проба не удалась. Попробуйте ещё раз.",
     internal: "На сервере курса что-то сломалось. Попробуйте ещё раз.",
   },
 };

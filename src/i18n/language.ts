@@ -1,7 +1,7 @@
 /** The languages of the course. English pages lie at the root, Russian ones under `/ru/`. */
-export type Language = "en" | "ru";
+import type { Language } from "../../graders/core/text.ts";
 
-export const languages: readonly Language[] = ["en", "ru"];
+export { type Language, languages } from "../../graders/core/text.ts";
 
 /** The language of a page by its tag, as `<html lang>` and Astro's `currentLocale` have it. */
 export const languageOf = (tag: string | undefined): Language =>

@@ -1,5 +1,6 @@
 /** The course server's API as the page uses it. */
 import type { CheckResult, ExerciseResult } from "../../graders/core/results.ts";
+import type { Text } from "../../graders/core/text.ts";
 import { post, put, request } from "../http-client/request.ts";
 import type { Language } from "../i18n/language.ts";
 import { languageOf } from "../i18n/language.ts";
@@ -23,11 +24,11 @@ export async function resetLab(id: string): Promise<LabView> {
   return (await post(`/api/labs/${id}/reset`, {})).json();
 }
 
-/** A line of the answer to a check. */
+/** A line of the answer to a check; its texts are in both languages. */
 export type CheckEvent =
   | { readonly type: "check"; readonly check: CheckResult }
   /** What a check that takes long waits for. */
-  | { readonly type: "progress"; readonly check: string; readonly text: string }
+  | { readonly type: "progress"; readonly check: string; readonly text: Text }
   | { readonly type: "result"; readonly result: ExerciseResult }
   | { readonly type: "alive" }
   | { readonly type: "error"; readonly error: { readonly code: string; readonly message: string } };

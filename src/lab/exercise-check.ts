@@ -1,5 +1,8 @@
+import { checkIn } from "../../graders/core/results.ts";
+import { inLanguage, type Text } from "../../graders/core/text.ts";
 import { ApiError } from "../http-client/request.ts";
 import { fill } from "../i18n/fill.ts";
+import { languageOf } from "../i18n/language.ts";
 import { progress } from "../lesson/progress.ts";
 import { clientText } from "../lesson/words.ts";
 import {
@@ -10,6 +13,7 @@ import {
   watchCheck,
 } from "./api.ts";
 import { labSession } from "./lab-session.ts";
+import { labWords, problemWords } from "./words.ts";
 
 const signs = { passed: "✓", failed: "✗", skipped: "–", errored: "!" };
 
@@ -18,6 +22,18 @@ function element(name: string, className: string, text: string): HTMLElement {
   created.className = className;
   created.textContent = text;
   return created;
+}
+
+const pageLanguage = () => languageOf(document.documentElement.lang);
+
+/** What a grader says, in the page's language. */
+const here = (text: Text): string => inLanguage(text, pageLanguage());
+
+/** What went wrong with a request or with a grader, in the page's language as far as it knows the words. */
+function problemOf(error: unknown): string {
+  const words = labWords();
+  if (words !== undefined) return problemWords(words, error);
+  return error instanceof ApiError ? error.message : clientText().serverGone;
 }
 
 /** Text of a grader. What stands in columns keeps them. */
@@ -29,8 +45,9 @@ function words(text: string): HTMLElement | string {
   return block;
 }
 
-function described(check: CheckResult): HTMLLIElement {
+function described(result: CheckResult): HTMLLIElement {
   const text = clientText().check;
+  const check = checkIn(result, pageLanguage());
   const item = document.createElement("li");
   item.dataset["testid"] = "check-result";
   item.dataset["status"] = check.status;
@@ -64,7 +81,7 @@ function verdict({ status, checks }: ExerciseResult): string {
   if (status === "errored") return text.broke;
   if (status === "skipped") {
     const skipped = checks.find((check) => check.status === "skipped");
-    return fill(text.notHere, { because: skipped?.because ?? "" });
+    return fill(text.notHere, { because: here(skipped?.because ?? "") });
   }
   return fill(text.notYet, { passed, total: checks.length });
 }
@@ -150,7 +167,7 @@ class ExerciseCheck extends HTMLElement {
       }
       if (!ended) this.#say("errored", text.check.brokeOff);
     } catch (error) {
-      this.#say("errored", error instanceof ApiError ? error.message : text.serverGone);
+      this.#say("errored", problemOf(error));
     } finally {
       this.#button.disabled = false;
       this.#checking = false;
@@ -162,7 +179,7 @@ class ExerciseCheck extends HTMLElement {
     if (event.type === "check") {
       this.#list.append(described(event.check));
     } else if (event.type === "progress") {
-      this.#say("running", event.text);
+      this.#say("running", here(event.text));
     } else if (event.type === "result") {
       this.#fresh = true;
       // In the order of the exercise, not in that in which checks ended.
@@ -170,7 +187,9 @@ class ExerciseCheck extends HTMLElement {
       this.#say(event.result.status, verdict(event.result));
       progress.noteResult(event.result);
     } else if (event.type === "error") {
-      this.#say("errored", fill(clientText().check.graderBroke, { message: event.error.message }));
+      const { code, message } = event.error;
+      const problem = problemOf(new ApiError(500, code, message));
+      this.#say("errored", fill(clientText().check.graderBroke, { message: problem }));
     }
   }
 
@@ -196,7 +215,7 @@ class ExerciseCheck extends HTMLElement {
     try {
       for await (const event of watchCheck(labId, this.#exercise, signal)) this.#take(event);
     } catch (error) {
-      problem = error instanceof ApiError ? error.message : text.serverGone;
+      problem = problemOf(error);
     }
     if (signal.aborted) return;
     this.#watch = undefined;

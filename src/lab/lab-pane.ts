@@ -1,6 +1,6 @@
+import { plural } from "../../graders/core/plural.ts";
 import { fill } from "../i18n/fill.ts";
 import type { LabText } from "../i18n/lab.ts";
-import { plural } from "../i18n/plural.ts";
 import type { LabTerminals } from "../terminal/client/index.ts";
 import type { LabView } from "./api.ts";
 import type { LabFiles } from "./editor/index.ts";

@@ -4,9 +4,10 @@ import { ApiError } from "./errors.ts";
 import { type Progress, progressQuota, RESULT_BYTES } from "./progress.ts";
 
 const FORMAT = "patchbay-progress";
-const VERSION = 1;
+/** Version 1 had the graders' texts in English alone. */
+const VERSION = 2;
 /** Of a file; what one session may store fits. */
-export const PROGRESS_FILE_BYTES = 1.5 * 2 ** 20;
+export const PROGRESS_FILE_BYTES = 2.5 * 2 ** 20;
 const ISSUES_TOLD = 3;
 const ANSWER_BYTES = 1024;
 
@@ -28,7 +29,8 @@ const timeMs = z
   .nonnegative()
   .transform((at) => Math.min(at, Date.now()));
 const count = z.int().positive().max(1_000_000);
-const text = z.string().max(2001);
+const words = z.string().max(2001);
+const text = z.union([words, z.strictObject({ en: words, ru: words })]);
 const checkBase = { id: z.string().max(100), title: text };
 const resultSchema = z
   .object({
@@ -58,7 +60,7 @@ const resultSchema = z
 
 const fileSchema = z.object({
   format: z.literal(FORMAT, "this is no progress of Patchbay"),
-  version: z.literal(VERSION, `this Patchbay reads version ${VERSION}`),
+  version: z.literal([1, VERSION], `this Patchbay reads versions 1 and ${VERSION}`),
   lessons: z.record(nameSchema, z.object({ readAtMs: timeMs })),
   quizzes: z.record(
     pairSchema,
@@ -111,7 +113,7 @@ export function parseProgressFile(content: string): Progress {
     throw new ApiError(
       400,
       "progress-newer",
-      `The file was written by a newer Patchbay (version ${about.data.version}; this one reads ${VERSION}).`,
+      `The file was written by a newer Patchbay (version ${about.data.version}; this one reads up to ${VERSION}).`,
       "Import it there, or bring this course server up to date.",
     );
   }

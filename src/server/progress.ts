@@ -26,7 +26,7 @@ export interface ExerciseProgress {
   /** When it passed first; a later failure does not take that away. */
   readonly passedAtMs?: number;
   readonly lastAtMs: number;
-  /** The last verdict; long texts are cut. */
+  /** The last verdict, in both languages where it was stored so; long texts are cut. */
   readonly last: ExerciseResult;
 }
 
@@ -54,7 +54,7 @@ export interface MergeCounts {
 /** What one session may store. An export of so much fits into an import. */
 export const progressQuota = { lessons: 100, quizzes: 300, exercises: 100 } as const;
 /** Of the JSON of one result. */
-export const RESULT_BYTES = 8 * 1024;
+export const RESULT_BYTES = 16 * 1024;
 const ATTEMPTS_KEPT = 10;
 const UNSAVED_KEPT = 1000;
 
@@ -64,11 +64,11 @@ interface Unsaved extends Attempt {
 
 const bytesOf = (value: unknown) => Buffer.byteLength(JSON.stringify(value));
 
-function shortened<T>(value: T, length: number): T {
-  const text = JSON.stringify(value, (_key, each) =>
+function shortened({ checks, ...result }: ExerciseResult, length: number): ExerciseResult {
+  const text = JSON.stringify(checks, (_key, each) =>
     typeof each === "string" && each.length > length ? `${each.slice(0, length)}…` : each,
   );
-  return JSON.parse(text) as T;
+  return { ...result, checks: JSON.parse(text) };
 }
 
 /** A result with its longest texts cut, so far as it takes to fit `RESULT_BYTES`. */

@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import type { Browser, BrowserContext, Locator, Page } from "playwright-core";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { exercises } from "../../graders/index.ts";
+import { exercises, inLanguage } from "../../graders/index.ts";
 import { buildSite } from "../../scripts/dependencies.mjs";
 import { parseQuizzes, type Quiz } from "../../src/course/quizzes.ts";
 import { languages } from "../../src/i18n/language.ts";
@@ -594,6 +594,11 @@ test("an exercise asks for the lab, is judged in it, opens its solution when sol
   await open("ru/namespaces/");
   expect(await place.getByTestId("check-auto").isChecked()).toBe(true);
   await expect.poll(status).toBe("passed");
+  // What was graded on the English page is told in Russian here.
+  const [first] = exercise.checks;
+  expect(await place.locator(".check-what").first().textContent()).toBe(
+    inLanguage(first?.title ?? "", "ru"),
+  );
   expect(await place.getByTestId("check-verdict").textContent()).toContain(
     russian.client.check.solved,
   );

@@ -10,6 +10,7 @@ import {
   type ExerciseResult,
   exercises,
   gradeExercise,
+  resultIn,
 } from "../../graders/index.ts";
 import { reporters } from "../../graders/reporters/index.ts";
 import { jsonText } from "../../sandbox/cli/json.ts";
@@ -48,7 +49,10 @@ async function grade(lab: Lab, ...which: readonly Exercise[]): Promise<readonly 
   const startMs = performance.now();
   const results = await Promise.all(which.map((each) => gradeExercise(each, lab)));
   expect(performance.now() - startMs).toBeLessThan(LIMIT_MS);
-  for (const { exercise: id, checks } of results) {
+  const told = (["en", "ru"] as const).flatMap((language) =>
+    results.map((result) => resultIn(result, language)),
+  );
+  for (const { exercise: id, checks } of told) {
     for (const check of checks) {
       const said =
         check.status === "failed"
@@ -80,7 +84,7 @@ const nobodyPassed = (results: readonly ExerciseResult[]) =>
   expect(verdicts(results).filter((each) => each.endsWith("passed"))).toEqual([]);
 
 const said = ([result]: readonly ExerciseResult[]): string =>
-  (result?.checks ?? [])
+  (result === undefined ? [] : resultIn(result, "en").checks)
     .map((check) => ("error" in check ? check.error : "actual" in check ? check.actual : ""))
     .join("\n");
 

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { reachability, type Target, tryWays } from "../../graders/checks/reachability.ts";
 import type { Exercise } from "../../graders/index.ts";
-import { gradeExercise } from "../../graders/index.ts";
+import { gradeExercise, resultIn } from "../../graders/index.ts";
 import type { Lab, NamespaceRef, SandboxEngine, TrustedHand } from "../../sandbox/index.ts";
 import { openSandbox } from "../../sandbox/open.ts";
 
@@ -204,7 +204,7 @@ test("a reachability check passes as it should be, and fails with both grids", a
       ...{ id: "x/y", title: "", lesson: "x", lab: "iptables", requires: [] },
       ...{ checks: [check(reaches)], solutions: [], wrongAnswers: [] },
     };
-    return (await gradeExercise(exercise, lab)).checks[0];
+    return resultIn(await gradeExercise(exercise, lab), "en").checks[0];
   };
   expect(await grade(false)).toMatchObject({ status: "passed" });
   expect(await grade(true)).toMatchInlineSnapshot(`

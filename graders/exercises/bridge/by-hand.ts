@@ -1,5 +1,6 @@
 import { allWays, reachability, type Target } from "../../checks/reachability.ts";
 import { check, type Exercise, fail, pass } from "../../core/exercise.ts";
+import { en, ru } from "../../core/text.ts";
 import {
   addressesOf,
   allAddresses,
@@ -17,29 +18,62 @@ const inside = (address: string) => address.startsWith("10.20.0.");
 
 const bridge = check({
   id: "bridge",
-  title: "The host has a bridge lab0 with 10.20.0.1/24, and it is up",
+  title: {
+    en: "The host has a bridge lab0 with 10.20.0.1/24, and it is up",
+    ru: "На хосте есть мост lab0 с адресом 10.20.0.1/24, и он включён",
+  },
   async run({ facts }) {
     const { namespace } = firstHost(await facts());
-    const expected = "bridge lab0, up, with 10.20.0.1/24";
+    const expected = {
+      en: "bridge lab0, up, with 10.20.0.1/24",
+      ru: "мост lab0 с адресом 10.20.0.1/24, включённый",
+    };
     const link = linkNamed(namespace, BRIDGE);
     if (link === undefined) {
-      return fail(expected, "there is no lab0", "Make it: ip link add lab0 type bridge");
+      return fail(
+        expected,
+        { en: "there is no lab0", ru: "lab0 нет" },
+        {
+          en: "Make it: ip link add lab0 type bridge",
+          ru: "Создайте его: ip link add lab0 type bridge",
+        },
+      );
     }
-    if (link.kind !== "bridge")
-      return fail(expected, `lab0 is a ${link.kind || "plain"} interface`);
+    if (link.kind !== "bridge") {
+      return fail(expected, {
+        en: `lab0 is a ${link.kind || "plain"} interface`,
+        ru: link.kind ? `lab0 — интерфейс вида ${link.kind}` : "lab0 — обычный интерфейс",
+      });
+    }
     const held = allAddresses(namespace).filter((each) => each.interface === BRIDGE);
     if (!held.some(({ address, prefix }) => address === GATEWAY && prefix === 24)) {
       const actual = list(held.map(({ address, prefix }) => `${address}/${prefix}`));
-      return fail(expected, `lab0 has: ${actual}`, "Give it: ip addr add 10.20.0.1/24 dev lab0");
+      return fail(
+        expected,
+        { en: en`lab0 has: ${actual}`, ru: ru`адреса lab0: ${actual}` },
+        {
+          en: "Give it: ip addr add 10.20.0.1/24 dev lab0",
+          ru: "Назначьте: ip addr add 10.20.0.1/24 dev lab0",
+        },
+      );
     }
-    if (!isUp(link)) return fail(expected, "lab0 is down", "Bring it up: ip link set lab0 up");
+    if (!isUp(link)) {
+      return fail(
+        expected,
+        { en: "lab0 is down", ru: "lab0 выключен" },
+        { en: "Bring it up: ip link set lab0 up", ru: "Включите его: ip link set lab0 up" },
+      );
+    }
     return pass();
   },
 });
 
 const members = check<readonly Target[], { bridge: typeof bridge }>({
   id: "three-namespaces",
-  title: "Three network namespaces are plugged into it, each with an address of 10.20.0.0/24",
+  title: {
+    en: "Three network namespaces are plugged into it, each with an address of 10.20.0.0/24",
+    ru: "К нему подключены три сетевых пространства имён, у каждого адрес из 10.20.0.0/24",
+  },
   needs: { bridge },
   async run({ facts }) {
     const { named, namespace } = firstHost(await facts());
@@ -56,11 +90,18 @@ const members = check<readonly Target[], { bridge: typeof bridge }>({
       const port = bridgePorts(snapshot, namespace).find((each) => each.bridge === BRIDGE);
       if (port !== undefined) plugged.push({ name, snapshot, end: port.inside });
     }
-    const expected = "three namespaces with a cable into lab0 and an address of 10.20.0.0/24";
+    const expected = {
+      en: "three namespaces with a cable into lab0 and an address of 10.20.0.0/24",
+      ru: "три пространства имён с кабелем в lab0 и адресом из 10.20.0.0/24",
+    };
     if (plugged.length < 3) {
-      const hint =
-        "Each needs a veth pair, one end inside, the other with ip link set … master lab0.";
-      return fail(expected, `plugged into lab0: ${list(plugged.map(({ name }) => name))}`, hint);
+      const names = list(plugged.map(({ name }) => name));
+      const hint = {
+        en: "Each needs a veth pair, one end inside, the other with ip link set … master lab0.",
+        ru: "Каждому нужна пара veth: один конец внутри, другой в мосту: ip link set … master lab0.",
+      };
+      const actual = { en: en`plugged into lab0: ${names}`, ru: ru`подключены к lab0: ${names}` };
+      return fail(expected, actual, hint);
     }
     const places = plugged.flatMap(({ name, snapshot, end }): Target[] => {
       const address = addressesOf(snapshot, end).find(inside);
@@ -68,19 +109,31 @@ const members = check<readonly Target[], { bridge: typeof bridge }>({
     });
     if (places.length < 3) {
       const without = plugged.filter(({ name }) => !places.some(({ label }) => label === name));
-      return fail(expected, `without an address: ${list(without.map(({ name }) => name))}`);
+      const names = list(without.map(({ name }) => name));
+      return fail(expected, { en: en`without an address: ${names}`, ru: ru`без адреса: ${names}` });
     }
     const addresses = new Set(places.map(({ address }) => address));
-    if (addresses.size < places.length) return fail(expected, "two of them have the same address");
+    if (addresses.size < places.length) {
+      return fail(expected, {
+        en: "two of them have the same address",
+        ru: "у двух из них один и тот же адрес",
+      });
+    }
     return pass(places, places.map(({ label, address }) => `${label} ${address}`).join(", "));
   },
 });
 
 const reach = reachability({
   id: "full-reachability",
-  title: "Each of them reaches each other one, and the bridge",
+  title: {
+    en: "Each of them reaches each other one, and the bridge",
+    ru: "Каждое дотягивается до каждого и до моста",
+  },
   needs: { members },
-  hint: "Are both ends of each cable up? Does a rule of the chain FORWARD drop what crosses lab0?",
+  hint: {
+    en: "Are both ends of each cable up? Does a rule of the chain FORWARD drop what crosses lab0?",
+    ru: "Включены ли оба конца каждого кабеля? Не отбрасывает ли правило цепочки FORWARD то, что идёт через lab0?",
+  },
   ways: ({ members: places }) =>
     allWays([...places, { label: BRIDGE, at: { kind: "host" }, address: GATEWAY }]),
 });
@@ -98,7 +151,10 @@ const accept = "iptables -I FORWARD -i lab0 -o lab0 -j ACCEPT\n";
 
 export const bridgeByHand: Exercise = {
   id: "bridge/by-hand",
-  title: "A bridge and three namespaces by hand",
+  title: {
+    en: "A bridge and three namespaces by hand",
+    ru: "Мост и три пространства имён вручную",
+  },
   lesson: "bridge",
   lab: "bridge",
   requires: [],

@@ -1,6 +1,7 @@
 import type { NamespaceRef, TrustedHand } from "../../../sandbox/index.ts";
 import { type FreshContainer, removeFresh, startFresh } from "../../checks/fresh-container.ts";
 import { check, type Exercise, fail, pass } from "../../core/exercise.ts";
+import { en, ru } from "../../core/text.ts";
 import { collectHost } from "../../facts/collect.ts";
 import {
   allAddresses,
@@ -16,21 +17,31 @@ const OUTSIDE = "10.77.0.1";
 
 const exists = check<BridgeNetwork>({
   id: "network-exists",
-  title: `Network ${NAME} exists, with the bridge driver`,
+  title: {
+    en: `Network ${NAME} exists, with the bridge driver`,
+    ru: `Сеть ${NAME} есть, и её драйвер — bridge`,
+  },
   async run({ facts }) {
     const { networks } = firstHost(await facts());
     const found = networks.find(({ name }) => name === NAME);
-    const expected = `a bridge network ${NAME}`;
-    if (found === undefined)
-      return fail(expected, `networks: ${list(networks.map(({ name }) => name).toSorted())}`);
-    if (found.bridge === null) return fail(expected, `its driver is ${found.driver}`);
+    const expected = { en: `a bridge network ${NAME}`, ru: `сеть ${NAME} с драйвером bridge` };
+    if (found === undefined) {
+      const names = list(networks.map(({ name }) => name).toSorted());
+      return fail(expected, { en: en`networks: ${names}`, ru: ru`сети: ${names}` });
+    }
+    if (found.bridge === null) {
+      return fail(expected, {
+        en: `its driver is ${found.driver}`,
+        ru: `её драйвер — ${found.driver}`,
+      });
+    }
     return pass({ ...found, bridge: found.bridge });
   },
 });
 
 const subnet = check({
   id: "subnet",
-  title: "Its bridge is in 172.25.0.0/16",
+  title: { en: "Its bridge is in 172.25.0.0/16", ru: "Адрес её моста — из 172.25.0.0/16" },
   needs: { network: exists },
   async run({ facts, network: { bridge } }) {
     const { namespace } = firstHost(await facts());
@@ -38,7 +49,11 @@ const subnet = check({
     if (held.some(({ address, prefix }) => address.startsWith("172.25.") && prefix === 16))
       return pass();
     const actual = held.map(({ address, prefix }) => `${address}/${prefix}`);
-    return fail(`${bridge} has an address of 172.25.0.0/16`, list(actual), "Option --subnet");
+    return fail(
+      { en: `${bridge} has an address of 172.25.0.0/16`, ru: `у ${bridge} адрес из 172.25.0.0/16` },
+      list(actual),
+      { en: "Option --subnet", ru: "Ключ --subnet" },
+    );
   },
 });
 
@@ -79,7 +94,7 @@ async function arrivals(
 /** Two containers in the network, and what becomes of their packets. */
 const observed = check<Seen, { network: typeof exists }>({
   id: "containers-start",
-  title: "Fresh containers start in it",
+  title: { en: "Fresh containers start in it", ru: "В ней запускаются новые контейнеры" },
   startsContainers: true,
   needs: { network: exists },
   timeoutMs: 45_000,
@@ -89,7 +104,13 @@ const observed = check<Seen, { network: typeof exists }>({
     const started: FreshContainer[] = [];
     for (let count = 0; count < 2; count += 1) {
       const fresh = await startFresh(host, network.id, ID);
-      if ("refused" in fresh) return fail(`two containers start in ${NAME}`, fresh.refused);
+      if ("refused" in fresh) {
+        const expected = {
+          en: `two containers start in ${NAME}`,
+          ru: `в ${NAME} запускаются два контейнера`,
+        };
+        return fail(expected, fresh.refused);
+      }
       started.push(fresh);
       cleanup.defer(() => removeFresh(host, fresh));
     }
@@ -110,9 +131,16 @@ const observed = check<Seen, { network: typeof exists }>({
     if (first === undefined || second === undefined || to === undefined || ends.length < 2) {
       const plugged = fresh.map(({ name, namespace: inside }) => {
         const ports = inside ? bridgePorts(inside, now.namespace) : [];
-        return `${name} into ${list(ports.map(({ bridge }) => bridge))}`;
+        const bridges = list(ports.map(({ bridge }) => bridge));
+        return { en: en`${name} into ${bridges}`, ru: ru`${name} — мосты: ${bridges}` };
       });
-      return fail(`their interfaces are ports of ${network.bridge}`, `plugged: ${list(plugged)}`);
+      return fail(
+        {
+          en: `their interfaces are ports of ${network.bridge}`,
+          ru: `их интерфейсы — порты моста ${network.bridge}`,
+        },
+        { en: en`plugged: ${list(plugged)}`, ru: ru`подключения: ${list(plugged)}` },
+      );
     }
     const from = { kind: "pid", pid: first.pid } as const;
     const target = { kind: "pid", pid: second.pid } as const;
@@ -129,52 +157,84 @@ const observed = check<Seen, { network: typeof exists }>({
 
 const range = check({
   id: "address-range",
-  title: "Containers get addresses of 172.25.100.0/24, with the prefix of the subnet",
+  title: {
+    en: "Containers get addresses of 172.25.100.0/24, with the prefix of the subnet",
+    ru: "Контейнеры получают адреса из 172.25.100.0/24 с префиксом подсети",
+  },
   needs: { observed },
   run({ observed: { ends } }) {
     const good = ends.every(
       ({ address, prefix }) => address.startsWith("172.25.100.") && prefix === 16,
     );
     const actual = list(ends.map(({ address, prefix }) => `${address}/${prefix}`));
-    return good ? pass(undefined, actual) : fail("172.25.100.…/16", actual, "Option --ip-range");
+    return good
+      ? pass(undefined, actual)
+      : fail("172.25.100.…/16", actual, { en: "Option --ip-range", ru: "Ключ --ip-range" });
   },
 });
 
 const prefix = check({
   id: "interface-prefix",
-  title: "Their interfaces are called intf0",
+  title: { en: "Their interfaces are called intf0", ru: "Их интерфейсы называются intf0" },
   needs: { observed },
   run({ observed: { ends } }) {
     const names = list(ends.map(({ name }) => name));
     if (ends.every(({ name }) => /^intf\d+$/.test(name))) return pass(undefined, names);
-    return fail("intf0 in each", names, "--opt com.docker.network.container_iface_prefix=…");
+    return fail(
+      { en: "intf0 in each", ru: "intf0 в каждом" },
+      names,
+      "--opt com.docker.network.container_iface_prefix=…",
+    );
   },
 });
 
 const noMasquerade = check({
   id: "no-masquerade",
-  title: "What leaves the host keeps the container's own source address",
+  title: {
+    en: "What leaves the host keeps the container's own source address",
+    ru: "То, что уходит с хоста, сохраняет адрес самого контейнера",
+  },
   needs: { observed },
   run({ observed: { ends, sources } }) {
-    const expected = "the gateway outside sees the container's own address";
+    const expected = {
+      en: "the gateway outside sees the container's own address",
+      ru: "шлюз снаружи видит адрес самого контейнера",
+    };
     const [first] = ends;
     const seen = Object.entries(sources);
-    if (seen.length === 0) return fail(expected, "nothing of the container's arrives there");
-    const told = list(seen.map(([what, source]) => `${what} from ${source}`));
+    if (seen.length === 0) {
+      return fail(expected, {
+        en: "nothing of the container's arrives there",
+        ru: "от контейнера туда ничего не доходит",
+      });
+    }
+    const told = list(
+      seen.map(([what, source]) => ({ en: `${what} from ${source}`, ru: `${what} от ${source}` })),
+    );
     if (seen.every(([, source]) => source === first?.address)) return pass(undefined, told);
     const hint = "--opt com.docker.network.bridge.enable_ip_masquerade=…";
-    return fail(expected, `it sees ${told}`, hint);
+    return fail(expected, { en: en`it sees ${told}`, ru: ru`он видит: ${told}` }, hint);
   },
 });
 
 const noIcc = check({
   id: "no-communication",
-  title: "Containers in it do not reach each other",
+  title: {
+    en: "Containers in it do not reach each other",
+    ru: "Контейнеры в ней не дотягиваются друг до друга",
+  },
   needs: { observed },
   run({ observed: { between } }) {
     if (between.length === 0) return pass();
     const hint = "--opt com.docker.network.bridge.enable_icc=…";
-    return fail("no packet from one arrives at the other", `there arrived: ${list(between)}`, hint);
+    return fail(
+      {
+        en: "no packet from one arrives at the other",
+        ru: "ни один пакет от одного до другого не доходит",
+      },
+      { en: en`there arrived: ${list(between)}`, ru: ru`дошло: ${list(between)}` },
+      hint,
+    );
   },
 });
 
@@ -190,7 +250,7 @@ const create = (changed: Partial<typeof options> = {}) =>
 
 export const customOptions: Exercise = {
   id: ID,
-  title: "A bridge network with options",
+  title: { en: "A bridge network with options", ru: "Сеть bridge с настройками" },
   lesson: "bridge",
   lab: "bridge",
   requires: [],

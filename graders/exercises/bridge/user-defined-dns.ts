@@ -1,6 +1,7 @@
 import { containerRuns } from "../../checks/containers.ts";
 import { removeFresh, startFresh } from "../../checks/fresh-container.ts";
 import { check, type Exercise, fail, pass } from "../../core/exercise.ts";
+import { en, joined, ru, words } from "../../core/text.ts";
 import { addressesOf, bridgePorts, firstHost, list } from "../../facts/model.ts";
 
 const ID = "bridge/user-defined-dns";
@@ -16,12 +17,17 @@ const shared = check<
   { app: typeof appRuns; db: typeof dbRuns }
 >({
   id: "shared-network",
-  title: "app and db are in one user-defined bridge network",
+  title: {
+    en: "app and db are in one user-defined bridge network",
+    ru: "app и db в одной пользовательской сети с драйвером bridge",
+  },
   needs: { app: appRuns, db: dbRuns },
   async run({ facts, app, db }) {
     const { networks, namespace } = firstHost(await facts());
-    const expected =
-      "a network with the bridge driver, other than the default one, with both in it";
+    const expected = {
+      en: "a network with the bridge driver, other than the default one, with both in it",
+      ru: "сеть с драйвером bridge, не сеть по умолчанию, и в ней оба",
+    };
     const common = networks.filter(
       ({ name, driver }) =>
         driver === "bridge" && name !== "bridge" && app.networks[name] && db.networks[name],
@@ -36,49 +42,72 @@ const shared = check<
         return pass({ name, address }, name);
       }
     }
-    const told = [app, db].map((each) => `${each.name}: ${list(Object.keys(each.networks))}`);
-    const hint =
-      "docker network create makes one; docker network connect plugs a running container in.";
-    return fail(expected, told.join("; "), hint);
+    const told = [app, db].map((each) => words`${each.name}: ${list(Object.keys(each.networks))}`);
+    const hint = {
+      en: "docker network create makes one; docker network connect plugs a running container in.",
+      ru: "docker network create создаёт такую сеть, docker network connect подключает к ней работающий контейнер.",
+    };
+    return fail(expected, joined(told, "; "), hint);
   },
 });
 
 const noHostsEntry = check({
   id: "no-hosts-entry",
-  title: "No line of a hosts file does the work",
+  title: { en: "No line of a hosts file does the work", ru: "Имя берётся не из файла hosts" },
   needs: { app: appRuns },
   async run({ lab, app, signal }) {
     const file = await lab.host().hand().readFile("/etc/hosts", { pid: app.pid, signal });
-    const expected = "/etc/hosts of app says nothing of db";
+    const expected = {
+      en: "/etc/hosts of app says nothing of db",
+      ru: "в /etc/hosts контейнера app нет ни слова о db",
+    };
     if ("problem" in file) {
       const absent = /no such file/i.test(file.problem);
-      return absent ? pass(undefined, "app has none") : fail(expected, file.problem);
+      return absent
+        ? pass(undefined, { en: "app has none", ru: "у app такого файла нет" })
+        : fail(expected, file.problem);
     }
     // Names of hosts are the same in capitals: hosts(5), RFC 4343.
     const line = file.text.split("\n").find((each) => /^[^#]*\sdb(\s|$)/i.test(each));
     if (line === undefined) return pass();
-    const hint = "Take it out: the name is the embedded DNS server's work.";
+    const hint = {
+      en: "Take it out: the name is the embedded DNS server's work.",
+      ru: "Уберите эту строку: имена — работа встроенного DNS.",
+    };
     return fail(expected, line.trim(), hint);
   },
 });
 
 const resolves = check({
   id: "name-resolves",
-  title: "app finds db by its name, from Docker's embedded DNS",
+  title: {
+    en: "app finds db by its name, from Docker's embedded DNS",
+    ru: "app находит db по имени, через встроенный DNS Docker",
+  },
   needs: { app: appRuns, shared },
   async run({ lab, app, shared: { address }, signal }) {
     const from = { kind: "pid", pid: app.pid } as const;
     const answer = await lab.host().hand().dns({ from, server: EMBEDDED, name: "db" }, { signal });
-    const expected = `${EMBEDDED} in app answers for db with ${address}`;
-    if (!answer.answered) return fail(expected, "nothing answers there");
+    const expected = {
+      en: `${EMBEDDED} in app answers for db with ${address}`,
+      ru: `${EMBEDDED} в app на имя db отвечает ${address}`,
+    };
+    if (!answer.answered) {
+      return fail(expected, { en: "nothing answers there", ru: "там никто не отвечает" });
+    }
     if (answer.addresses.includes(address)) return pass(undefined, list(answer.addresses));
-    return fail(expected, answer.addresses.length > 0 ? list(answer.addresses) : "it knows no db");
+    return fail(
+      expected,
+      answer.addresses.length > 0
+        ? list(answer.addresses)
+        : { en: "it knows no db", ru: "имени db он не знает" },
+    );
   },
 });
 
 const reaches = check({
   id: "app-reaches-db",
-  title: "app reaches db at that address",
+  title: { en: "app reaches db at that address", ru: "app дотягивается до db по этому адресу" },
   needs: { app: appRuns, db: dbRuns, shared, resolves },
   async run({ lab, app, db, shared: { address }, signal }) {
     const probe = {
@@ -91,39 +120,62 @@ const reaches = check({
     const { arrived, received } = await lab.host().hand().ping(probe, { signal });
     if (arrived === 3 && received === 3) return pass();
     return fail(
-      `db answers app at ${address}`,
-      `3 sent, ${arrived} arrived at db, ${received} came back`,
+      { en: `db answers app at ${address}`, ru: `db отвечает app по адресу ${address}` },
+      {
+        en: `3 sent, ${arrived} arrived at db, ${received} came back`,
+        ru: `отправлено 3, дошло до db ${arrived}, вернулось ${received}`,
+      },
     );
   },
 });
 
 const unknownElsewhere = check({
   id: "unknown-in-default-bridge",
-  title: "From the default bridge the same names do not resolve",
+  title: {
+    en: "From the default bridge the same names do not resolve",
+    ru: "Из сети по умолчанию те же имена не разрешаются",
+  },
   startsContainers: true,
   needs: { app: appRuns, db: dbRuns },
   timeoutMs: 30_000,
   async run({ lab, signal }) {
     const host = lab.host();
     const fresh = await startFresh(host, "bridge", ID);
-    if ("refused" in fresh) return fail("a container starts in the default bridge", fresh.refused);
+    if ("refused" in fresh) {
+      const expected = {
+        en: "a container starts in the default bridge",
+        ru: "в сети по умолчанию запускается контейнер",
+      };
+      return fail(expected, fresh.refused);
+    }
     try {
       const hand = host.hand();
       const read = async (path: string) => {
         const file = await hand.readFile(path, { pid: fresh.pid, signal });
         return "text" in file ? file.text : "";
       };
-      const expected = "a fresh container in the default bridge finds neither app nor db";
+      const expected = {
+        en: "a fresh container in the default bridge finds neither app nor db",
+        ru: "новый контейнер в сети по умолчанию не находит ни app, ни db",
+      };
       const hosts = (await read("/etc/hosts")).split("\n");
       const known = hosts.find((line) => /^[^#]*\s(app|db)(\s|$)/.test(line));
-      if (known !== undefined) return fail(expected, `its hosts file says: ${known.trim()}`);
+      if (known !== undefined) {
+        return fail(expected, {
+          en: `its hosts file says: ${known.trim()}`,
+          ru: `в его файле hosts написано: ${known.trim()}`,
+        });
+      }
       const servers = [...(await read("/etc/resolv.conf")).matchAll(/^nameserver\s+([\d.]+)/gm)];
       for (const [, server = ""] of servers) {
         for (const name of ["app", "db"]) {
           const from = { kind: "pid", pid: fresh.pid } as const;
           const { addresses } = await hand.dns({ from, server, name }, { signal });
           if (addresses.length > 0) {
-            return fail(expected, `${server} answers for ${name} with ${list(addresses)}`);
+            return fail(expected, {
+              en: en`${server} answers for ${name} with ${list(addresses)}`,
+              ru: ru`${server} на имя ${name} отвечает ${list(addresses)}`,
+            });
           }
         }
       }
@@ -139,7 +191,7 @@ const both = (network: string) =>
 
 export const userDefinedDns: Exercise = {
   id: ID,
-  title: "Names in a user-defined network",
+  title: { en: "Names in a user-defined network", ru: "Имена в пользовательской сети" },
   lesson: "bridge",
   lab: "bridge",
   requires: [],

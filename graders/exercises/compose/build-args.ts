@@ -4,6 +4,7 @@ import { serviceContainers } from "../../checks/compose-project.ts";
 import type { RunningContainer } from "../../checks/containers.ts";
 import { askFromOutside, HOST_ADDRESS, whyNot } from "../../checks/published-port.ts";
 import { check, type Exercise, fail, pass } from "../../core/exercise.ts";
+import { counted, en, ru, type Text } from "../../core/text.ts";
 import { ask, EngineRefusal } from "../../facts/inner-engine.ts";
 import { firstHost, list } from "../../facts/model.ts";
 
@@ -14,17 +15,23 @@ const IMAGE = z.object({ RootFS: z.object({ Layers: z.array(z.string()) }) });
 
 const runs = check<RunningContainer>({
   id: "my-server-runs",
-  title: "Service my-server of a compose file runs",
+  title: {
+    en: "Service my-server of a compose file runs",
+    ru: "Сервис my-server из файла compose работает",
+  },
   async run({ facts }) {
     const host = firstHost(await facts());
     const found = serviceContainers(host, "my-server").find(
       (each) => each.running && each.namespace,
     );
     if (found?.namespace) return pass({ ...found, namespace: found.namespace }, found.name);
-    const names = host.containers.map(({ name }) => name);
+    const names = list(host.containers.map(({ name }) => name));
     return fail(
-      "a running container of service my-server",
-      `containers: ${list(names)}`,
+      {
+        en: "a running container of service my-server",
+        ru: "работающий контейнер сервиса my-server",
+      },
+      { en: en`containers: ${names}`, ru: ru`контейнеры: ${names}` },
       "docker compose up -d --build",
     );
   },
@@ -32,7 +39,10 @@ const runs = check<RunningContainer>({
 
 const built = check({
   id: "built-from-python",
-  title: "Its image is built on python:3.13-slim, which build argument FROM names",
+  title: {
+    en: "Its image is built on python:3.13-slim, which build argument FROM names",
+    ru: "Его образ собран на основе python:3.13-slim, которую назвал аргумент сборки FROM",
+  },
   needs: { server: runs },
   async run({ lab, server, signal }) {
     const host = lab.host();
@@ -49,16 +59,30 @@ const built = check({
     try {
       const own = await layersOf(`/images/${inspected.Image}/json`);
       const below = await layersOf(`/images/${base}/json`);
-      const expected = "python:3.13-slim's layers, and at least one of its own on top";
+      const expected = {
+        en: "python:3.13-slim's layers, and at least one of its own on top",
+        ru: "слои python:3.13-slim и поверх них хотя бы один свой",
+      };
       const onTop =
         below.every((layer, index) => own[index] === layer) && own.length > below.length;
-      if (onTop) return pass(undefined, `${own.length - below.length} layers on top`);
-      const hint =
-        "build: context: ./server, and args: with FROM; docker compose build --no-cache builds again.";
-      return fail(expected, `an image of ${own.length} layers that is not built on it`, hint);
+      if (onTop) {
+        const added = own.length - below.length;
+        const layers = counted(added, "слой", "слоя", "слоёв");
+        return pass(undefined, { en: `${added} layers on top`, ru: `сверху ${layers}` });
+      }
+      const hint = {
+        en: "build: context: ./server, and args: with FROM; docker compose build --no-cache builds again.",
+        ru: "build: context: ./server и args: с FROM; docker compose build --no-cache соберёт заново.",
+      };
+      const layers = counted(own.length, "слоя", "слоёв", "слоёв");
+      const actual = {
+        en: `an image of ${own.length} layers that is not built on it`,
+        ru: `образ из ${layers}, собранный не на этой основе`,
+      };
+      return fail(expected, actual, hint);
     } catch (error) {
       if (!(error instanceof EngineRefusal)) throw error;
-      return fail("an image in the engine", error.message);
+      return fail({ en: "an image in the engine", ru: "образ есть в движке" }, error.message);
     } finally {
       if (loaded) await ask(host, { method: "DELETE", path: `/images/${base}?force=1` });
     }
@@ -72,17 +96,31 @@ async function notOfTheImage(
   host: LabHost,
   { id, mounts }: RunningContainer,
   signal: AbortSignal,
-): Promise<string | undefined> {
+): Promise<Text | undefined> {
   const mount = mounts.find(({ target }) => `${VERSION_FILE}/`.startsWith(`${target}/`));
-  if (mount !== undefined) return `${mount.source} of the host is mounted at ${mount.target}`;
+  if (mount !== undefined) {
+    const { source, target } = mount;
+    return {
+      en: `${source} of the host is mounted at ${target}`,
+      ru: `в ${target} смонтирован ${source} хоста`,
+    };
+  }
   const changed = changes.parse(await ask(host, { path: `/containers/${id}/changes`, signal }));
   const written = changed?.some(({ Path }) => Path === VERSION_FILE);
-  return written ? "it was written in the running container, and goes with it" : undefined;
+  return written
+    ? {
+        en: "it was written in the running container, and goes with it",
+        ru: "он записан в работающем контейнере и исчезнет вместе с ним",
+      }
+    : undefined;
 }
 
 const version = check({
   id: "version-argument",
-  title: "Build argument VERSION is 2.0, which the image keeps and the app says",
+  title: {
+    en: "Build argument VERSION is 2.0, which the image keeps and the app says",
+    ru: "Аргумент сборки VERSION равен 2.0: его хранит образ и называет приложение",
+  },
   needs: { server: runs },
   async run({ lab, server, signal }) {
     const { VERSION: set } = await lab.host().hand().environment(server.pid, { signal });
@@ -91,28 +129,50 @@ const version = check({
     if (text === "2.0") {
       const later = await notOfTheImage(lab.host(), server, signal);
       if (later === undefined) return pass();
-      return fail("the image's own /app/version says 2.0", later);
+      return fail(
+        {
+          en: "the image's own /app/version says 2.0",
+          ru: "2.0 стоит в /app/version самого образа",
+        },
+        later,
+      );
     }
+    const late: Text =
+      set === undefined
+        ? ""
+        : {
+            en: `, and VERSION=${set} was set when it started`,
+            ru: `, а VERSION=${set} задана при запуске`,
+          };
     const actual =
       text === ""
-        ? `the image has no /app/version${set === undefined ? "" : `, and VERSION=${set} was set when it started`}`
-        : `/app/version says ${text}`;
+        ? { en: en`the image has no /app/version${late}`, ru: ru`в образе нет /app/version${late}` }
+        : { en: `/app/version says ${text}`, ru: `в /app/version стоит ${text}` };
     return fail(
-      "/app/version in the image says 2.0",
+      { en: "/app/version in the image says 2.0", ru: "в /app/version образа стоит 2.0" },
       actual,
-      'args: VERSION: "2.0"; a change of them needs docker compose build.',
+      {
+        en: 'args: VERSION: "2.0"; a change of them needs docker compose build.',
+        ru: 'args: VERSION: "2.0"; после их изменения нужен docker compose build.',
+      },
     );
   },
 });
 
 const answers = check({
   id: "answers",
-  title: "Port 8080 of the host leads to it",
+  title: { en: "Port 8080 of the host leads to it", ru: "Порт 8080 хоста ведёт к нему" },
   needs: { server: runs },
   async run({ lab, server, signal }) {
     const answer = await askFromOutside(lab, 8080, server, signal);
     if (answer.arrived && answer.status !== null) return pass();
-    return fail(`${HOST_ADDRESS}:8080 is answered by my-server`, whyNot(answer));
+    return fail(
+      {
+        en: `${HOST_ADDRESS}:8080 is answered by my-server`,
+        ru: `на ${HOST_ADDRESS}:8080 отвечает my-server`,
+      },
+      whyNot(answer),
+    );
   },
 });
 
@@ -129,7 +189,7 @@ docker compose up -d --build && sleep 2\n`;
 
 export const buildArgs: Exercise = {
   id: "compose/build-args",
-  title: "An image built with arguments",
+  title: { en: "An image built with arguments", ru: "Образ, собранный с аргументами" },
   lesson: "compose",
   lab: "compose",
   requires: [],

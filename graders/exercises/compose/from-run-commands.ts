@@ -2,6 +2,7 @@ import type { FileResult } from "../../../sandbox/index.ts";
 import {
   composeFileOf,
   projectOf,
+  seeing,
   serviceContainers,
   startedWith,
 } from "../../checks/compose-project.ts";
@@ -9,6 +10,7 @@ import type { RunningContainer } from "../../checks/containers.ts";
 import { patiently } from "../../checks/patience.ts";
 import { askFromOutside, HOST_ADDRESS, whyNot } from "../../checks/published-port.ts";
 import { type Check, check, type Exercise, fail, pass } from "../../core/exercise.ts";
+import { en, joined, ru, words } from "../../core/text.ts";
 import {
   addressesOf,
   bridgePorts,
@@ -27,19 +29,35 @@ const isRunning = (each: ContainerModel): each is RunningContainer =>
 const serviceRuns = (service: string): Check<RunningContainer> =>
   check<RunningContainer>({
     id: `${service}-runs`,
-    title: `Service ${service} of a compose file runs`,
+    title: {
+      en: `Service ${service} of a compose file runs`,
+      ru: `Сервис ${service} из файла compose работает`,
+    },
     async run({ facts }) {
       const host = firstHost(await facts());
       const all = serviceContainers(host, service);
       const found = all.find(isRunning);
       if (found !== undefined) return pass(found, found.name);
-      const expected = `a running container of a compose service ${service}`;
-      if (all.length > 0)
-        return fail(expected, `${list(all.map(({ name }) => name))} does not run`);
+      const expected = {
+        en: `a running container of a compose service ${service}`,
+        ru: `работающий контейнер сервиса ${service} из файла compose`,
+      };
+      if (all.length > 0) {
+        const names = list(all.map(({ name }) => name));
+        return fail(expected, { en: en`${names} does not run`, ru: ru`не работает: ${names}` });
+      }
       const byHand = host.containers.find(({ name }) => name === service);
-      const hint = "Write it down in compose.yaml and run: docker compose up -d";
+      const hint = {
+        en: "Write it down in compose.yaml and run: docker compose up -d",
+        ru: "Опишите его в compose.yaml и выполните: docker compose up -d",
+      };
       const actual =
-        byHand === undefined ? `no service ${service}` : `${service} runs, started by docker run`;
+        byHand === undefined
+          ? { en: `no service ${service}`, ru: `сервиса ${service} нет` }
+          : {
+              en: `${service} runs, started by docker run`,
+              ru: `${service} работает, но запущен через docker run`,
+            };
       return fail(expected, actual, hint);
     },
   });
@@ -49,7 +67,7 @@ const client = serviceRuns("my-client");
 
 const shared = check<string, { server: typeof server; client: typeof client }>({
   id: "shared-network",
-  title: "Both are in one network of their project",
+  title: { en: "Both are in one network of their project", ru: "Оба в одной сети своего проекта" },
   needs: { server, client },
   async run({ lab, facts, server: serving, client: asking, signal }) {
     const { networks, namespace } = firstHost(await facts());
@@ -68,18 +86,23 @@ const shared = check<string, { server: typeof server; client: typeof client }>({
       }
     }
     const told = [serving, asking].map(
-      (each) => `${each.name}: ${list(Object.keys(each.networks))}`,
+      (each) => words`${each.name}: ${list(Object.keys(each.networks))}`,
     );
     const read = await composeFileOf(lab.host(), asking, signal);
-    const where =
-      "file" in read ? `; see ${read.file.where("services", "my-client", "networks")}` : "";
-    return fail("a user-defined network with both in it", `${told.join("; ")}${where}`);
+    const where = "file" in read ? read.file.where("services", "my-client", "networks") : "";
+    return fail(
+      { en: "a user-defined network with both in it", ru: "пользовательская сеть, в которой оба" },
+      seeing(joined(told, "; "), where),
+    );
   },
 });
 
 const environment = check({
   id: "server-ip",
-  title: "my-client has SERVER_IP=my-server:8080 in its environment",
+  title: {
+    en: "my-client has SERVER_IP=my-server:8080 in its environment",
+    ru: "В окружении my-client есть SERVER_IP=my-server:8080",
+  },
   needs: { client },
   run: ({ lab, client: asking, signal }) =>
     startedWith(lab.host(), asking, "SERVER_IP=my-server:8080", signal),
@@ -87,47 +110,78 @@ const environment = check({
 
 const asks = check({
   id: "client-reaches-server",
-  title: "my-client finds my-server by its name and gets an answer",
+  title: {
+    en: "my-client finds my-server by its name and gets an answer",
+    ru: "my-client находит my-server по имени и получает ответ",
+  },
   needs: { server, client, shared },
   async run({ lab, server: serving, client: asking, shared: address, signal }) {
     const from = { kind: "pid", pid: asking.pid } as const;
     const hand = lab.host().hand();
     const { addresses } = await hand.dns({ from, server: EMBEDDED, name: "my-server" }, { signal });
     if (!addresses.includes(address)) {
-      return fail(`my-server is ${address} for my-client`, `it finds: ${list(addresses)}`);
+      return fail(
+        {
+          en: `my-server is ${address} for my-client`,
+          ru: `для my-client имя my-server — это ${address}`,
+        },
+        { en: en`it finds: ${list(addresses)}`, ru: ru`найдено: ${list(addresses)}` },
+      );
     }
     const target = { kind: "pid", pid: serving.pid } as const;
     const answer = await hand.get({ from, target, address, port: 8080 }, { signal });
     if (answer.arrived && answer.body.includes("hello from")) return pass();
-    return fail(`my-server answers my-client on ${address}:8080`, whyNot(answer));
+    return fail(
+      {
+        en: `my-server answers my-client on ${address}:8080`,
+        ru: `my-server отвечает my-client на ${address}:8080`,
+      },
+      whyNot(answer),
+    );
   },
 });
 
 const published = check({
   id: "published",
-  title: "Port 8080 of the host leads to my-server",
+  title: {
+    en: "Port 8080 of the host leads to my-server",
+    ru: "Порт 8080 хоста ведёт к my-server",
+  },
   needs: { server },
   async run({ lab, server: serving, signal }) {
     const answer = await askFromOutside(lab, 8080, serving, signal);
     if (answer.arrived && answer.body.includes("hello from")) return pass();
     const read = await composeFileOf(lab.host(), serving, signal);
     const ports = "file" in read ? read.file.get("services", "my-server", "ports") : undefined;
+    const where = "file" in read ? read.file.where("services", "my-server", "ports") : "";
     const declared =
-      "file" in read && ports !== undefined
-        ? `${read.file.where("services", "my-server", "ports")} says ${JSON.stringify(ports)}`
-        : "the compose file publishes none";
-    return fail(`${HOST_ADDRESS}:8080 is answered by my-server`, `${whyNot(answer)}; ${declared}`);
+      ports === undefined
+        ? { en: "the compose file publishes none", ru: "файл compose никакого порта не публикует" }
+        : {
+            en: `${where} says ${JSON.stringify(ports)}`,
+            ru: `в ${where} сказано ${JSON.stringify(ports)}`,
+          };
+    return fail(
+      {
+        en: `${HOST_ADDRESS}:8080 is answered by my-server`,
+        ru: `на ${HOST_ADDRESS}:8080 отвечает my-server`,
+      },
+      words`${whyNot(answer)}; ${declared}`,
+    );
   },
 });
 
 const volume = check({
   id: "log-volume",
-  title: `A named volume is mounted at ${LOG} of my-client, and its log is in it`,
+  title: {
+    en: `A named volume is mounted at ${LOG} of my-client, and its log is in it`,
+    ru: `В ${LOG} контейнера my-client смонтирован именованный том, и журнал лежит в нём`,
+  },
   needs: { client },
   async run({ lab, client: asking, signal }) {
     const hand = lab.host().hand();
     const mounts = await hand.mounts(asking.pid, { signal });
-    const expected = `a named volume at ${LOG}`;
+    const expected = { en: `a named volume at ${LOG}`, ru: `именованный том в ${LOG}` };
     const line =
       "text" in mounts
         ? mounts.text.split("\n").find((each) => each.split(" ")[4] === LOG)
@@ -139,12 +193,17 @@ const volume = check({
       const where = "file" in read ? read.file.where("services", "my-client", "volumes") : "";
       const actual =
         line === undefined
-          ? `nothing is mounted at ${LOG}`
-          : `${source} of the host is mounted there`;
-      return fail(expected, where === "" ? actual : `${actual}; see ${where}`);
+          ? { en: `nothing is mounted at ${LOG}`, ru: `в ${LOG} ничего не смонтировано` }
+          : {
+              en: `${source} of the host is mounted there`,
+              ru: `там смонтирован ${source} хоста`,
+            };
+      return fail(expected, seeing(actual, where));
     }
     // What nobody named has the name of its own content.
-    if (/^[0-9a-f]{64}$/.test(name)) return fail(expected, "a volume without a name");
+    if (/^[0-9a-f]{64}$/.test(name)) {
+      return fail(expected, { en: "a volume without a name", ru: "том без имени" });
+    }
     const options = { pid: asking.pid, maxBytes: 8 << 20, signal };
     const says = (seen: FileResult) => "text" in seen && seen.text.includes("hello from");
     const log = await patiently(
@@ -154,8 +213,13 @@ const volume = check({
     );
     if (says(log)) return pass(undefined, name);
     return fail(
-      `${LOG}/client.log says what my-server answered`,
-      "problem" in log ? log.problem : "it says nothing of the kind",
+      {
+        en: `${LOG}/client.log says what my-server answered`,
+        ru: `в ${LOG}/client.log записано, что ответил my-server`,
+      },
+      "problem" in log
+        ? log.problem
+        : { en: "it says nothing of the kind", ru: "ничего подобного там нет" },
     );
   },
 });
@@ -189,7 +253,7 @@ const file = (changed: Partial<typeof parts> = {}) => {
 
 export const fromRunCommands: Exercise = {
   id: "compose/from-run-commands",
-  title: "From docker run to a compose file",
+  title: { en: "From docker run to a compose file", ru: "От docker run к файлу compose" },
   lesson: "compose",
   lab: "compose",
   requires: [],

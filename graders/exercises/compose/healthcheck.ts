@@ -3,6 +3,7 @@ import { z } from "zod";
 import { type LabHost, SandboxError } from "../../../sandbox/index.ts";
 import { composeFileOf, serviceContainers } from "../../checks/compose-project.ts";
 import { check, type Exercise, fail, pass } from "../../core/exercise.ts";
+import { en, ru, type Text } from "../../core/text.ts";
 import { ask, create, inspectContainer } from "../../facts/inner-engine.ts";
 import { firstHost } from "../../facts/model.ts";
 
@@ -59,13 +60,21 @@ async function healthCheckOf(
 
 const runs = check<Checked>({
   id: "server-runs",
-  title: "Service server of a compose file runs, with a health check",
+  title: {
+    en: "Service server of a compose file runs, with a health check",
+    ru: "Сервис server из файла compose работает, и у него есть проверка здоровья",
+  },
   async run({ lab, facts, signal }) {
     const found = serviceContainers(firstHost(await facts()), "server").find(
       ({ running, paused }) => running && !paused,
     );
-    const expected = "a running container of service server, whose health Docker checks";
-    if (found === undefined) return fail(expected, "no such service runs");
+    const expected = {
+      en: "a running container of service server, whose health Docker checks",
+      ru: "работающий контейнер сервиса server, здоровье которого проверяет Docker",
+    };
+    if (found === undefined) {
+      return fail(expected, { en: "no such service runs", ru: "такой сервис не работает" });
+    }
     const checked = await healthCheckOf(lab.host(), found.id, signal);
     if (checked !== undefined) return pass(checked, found.health ?? "");
     const read = await composeFileOf(lab.host(), found, signal);
@@ -73,8 +82,14 @@ const runs = check<Checked>({
       "file" in read ? ` (${read.file.where("services", "server", "healthcheck")})` : "";
     return fail(
       expected,
-      `${found.name} has no health check${where}`,
-      "healthcheck: test: …; the test runs inside the container.",
+      {
+        en: `${found.name} has no health check${where}`,
+        ru: `у ${found.name} нет проверки здоровья${where}`,
+      },
+      {
+        en: "healthcheck: test: …; the test runs inside the container.",
+        ru: "healthcheck: test: …; команда test выполняется внутри контейнера.",
+      },
     );
   },
 });
@@ -128,13 +143,22 @@ async function run(
 const tested = (host: LabHost, { id, command, timeoutMs }: Checked) =>
   run(host, id, command, Math.min(timeoutMs, 10_000));
 
-const LOG = "docker inspect shows what the test printed, under State.Health.Log";
-const told = (code: number | undefined) =>
-  code === undefined ? "did not end in time" : `ended with code ${code}`;
+const LOG = {
+  en: "docker inspect shows what the test printed, under State.Health.Log",
+  ru: "что напечатала команда test, покажет docker inspect, в State.Health.Log",
+};
+/** How a test ended, after “its test”. */
+const told = (code: number | undefined): Text =>
+  code === undefined
+    ? { en: "did not end in time", ru: "не закончилась вовремя" }
+    : { en: `ended with code ${code}`, ru: `закончилась с кодом ${code}` };
 
 const healthy = check({
   id: "goes-healthy",
-  title: "While the app works, it is healthy",
+  title: {
+    en: "While the app works, it is healthy",
+    ru: "Пока приложение работает, контейнер healthy",
+  },
   needs: { server: runs },
   timeoutMs: LONGEST_MS + 20_000,
   async run({ lab, server, signal }) {
@@ -150,7 +174,11 @@ const healthy = check({
       await sleep(POLL_MS, undefined, { signal });
       code = await tested(host, server);
     }
-    if (code !== 0) return fail("healthy", `${now}: its test ${told(code)}`, LOG);
+    if (code !== 0) {
+      const ended = told(code);
+      const actual = { en: en`${now}: its test ${ended}`, ru: ru`${now}: команда test ${ended}` };
+      return fail("healthy", actual, LOG);
+    }
     const status = await becomes(host, id, "healthy", patienceMs, signal);
     return status === "healthy" ? pass() : fail("healthy", status, LOG);
   },
@@ -158,43 +186,75 @@ const healthy = check({
 
 const notices = check({
   id: "notices-and-recovers",
-  title: "When the app breaks it becomes unhealthy, and healthy again when it is mended",
-  disruption: "breaks the app for a while",
+  title: {
+    en: "When the app breaks it becomes unhealthy, and healthy again when it is mended",
+    ru: "Когда приложение ломается, контейнер становится unhealthy, а после починки снова healthy",
+  },
+  disruption: { en: "breaks the app for a while", ru: "на время ломает приложение" },
   needs: { server: runs, healthy },
   timeoutMs: 2 * LONGEST_MS + 60_000,
   async run({ lab, server, signal }) {
     const host = lab.host();
     const { id, intervalMs, timeoutMs, retries } = server;
-    const expected = "unhealthy while /status answers with an error, then healthy again";
+    const expected = {
+      en: "unhealthy while /status answers with an error, then healthy again",
+      ru: "unhealthy, пока /status отвечает ошибкой, затем снова healthy",
+    };
     const noticeMs = intervalMs * (retries + 1);
     const waits = noticeMs <= LONGEST_MS;
     // What the image's app takes as its breakdown; see its app.py.
     await run(host, id, ["touch", "/tmp/broken"]);
     try {
       if ((await tested(host, server)) === 0) {
-        const hint =
-          "The test must ask the app itself: curl --fail http://localhost:8080/status ends with an error where the app does.";
-        return fail(expected, "its test ends with code 0 while the app is broken", hint);
+        return fail(
+          expected,
+          {
+            en: "its test ends with code 0 while the app is broken",
+            ru: "приложение сломано, а команда test заканчивается с кодом 0",
+          },
+          {
+            en: "The test must ask the app itself: curl --fail http://localhost:8080/status ends with an error where the app does.",
+            ru: "Команда test должна спрашивать само приложение: curl --fail http://localhost:8080/status завершается ошибкой, когда ошибкой отвечает оно.",
+          },
+        );
       }
       if (waits) {
         const status = await becomes(host, id, "unhealthy", noticeMs + timeoutMs, signal);
         if (status !== "unhealthy") {
-          const after = `after ${Math.round((noticeMs + timeoutMs) / 1000)} s`;
-          return fail(expected, `${after} of a broken app it is ${status}`, LOG);
+          const seconds = Math.round((noticeMs + timeoutMs) / 1000);
+          const actual = {
+            en: `after ${seconds} s of a broken app it is ${status}`,
+            ru: `приложение сломано уже ${seconds} с, а контейнер — ${status}`,
+          };
+          return fail(expected, actual, LOG);
         }
       }
     } finally {
       await run(host, id, ["rm", "-f", "/tmp/broken"]);
     }
     const code = await tested(host, server);
-    if (code !== 0) return fail(expected, `its test ${told(code)} though the app works again`, LOG);
+    if (code !== 0) {
+      const ended = told(code);
+      const actual = {
+        en: en`its test ${ended} though the app works again`,
+        ru: ru`команда test ${ended}, хотя приложение снова работает`,
+      };
+      return fail(expected, actual, LOG);
+    }
     if (!waits) {
-      return pass(undefined, `Docker would notice within ${Math.round(noticeMs / 1000)} s`);
+      const seconds = Math.round(noticeMs / 1000);
+      return pass(undefined, {
+        en: `Docker would notice within ${seconds} s`,
+        ru: `Docker заметил бы это за ${seconds} с`,
+      });
     }
     const again = await becomes(host, id, "healthy", intervalMs + timeoutMs + GRACE_MS, signal);
     return again === "healthy"
       ? pass()
-      : fail(expected, `it stayed ${again} after the app was mended`);
+      : fail(expected, {
+          en: `it stayed ${again} after the app was mended`,
+          ru: `приложение починено, а контейнер остался ${again}`,
+        });
   },
 });
 
@@ -212,7 +272,10 @@ const test = (command: string, more = "interval: 1s\n      timeout: 2s\n      re
 
 export const healthcheck: Exercise = {
   id: "compose/healthcheck",
-  title: "A health check that tells the truth",
+  title: {
+    en: "A health check that tells the truth",
+    ru: "Проверка здоровья, которая говорит правду",
+  },
   lesson: "compose",
   lab: "compose",
   requires: [],

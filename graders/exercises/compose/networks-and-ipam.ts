@@ -1,6 +1,7 @@
-import { composeFileOf, serviceContainers } from "../../checks/compose-project.ts";
+import { composeFileOf, seeing, serviceContainers } from "../../checks/compose-project.ts";
 import { askFromOutside, HOST_ADDRESS, whyNot } from "../../checks/published-port.ts";
 import { check, type Exercise, fail, pass } from "../../core/exercise.ts";
+import { en, joined, ru, words } from "../../core/text.ts";
 import { allAddresses, bridgePorts, firstHost, list } from "../../facts/model.ts";
 
 const SUBNET = "100.64.16.0/24";
@@ -8,46 +9,66 @@ const inSubnet = (address: string) => address.startsWith("100.64.16.");
 
 const declared = check<{ readonly bridge: string }>({
   id: "network-of-project",
-  title: `A compose project has a network with the subnet ${SUBNET}`,
+  title: {
+    en: `A compose project has a network with the subnet ${SUBNET}`,
+    ru: `У проекта compose есть сеть с подсетью ${SUBNET}`,
+  },
   async run({ lab, facts, signal }) {
     const host = firstHost(await facts());
     const found = host.networks.find(
       ({ subnets, bridge }) => bridge !== null && subnets.some(({ subnet }) => subnet === SUBNET),
     );
-    const expected = `a bridge network with subnet ${SUBNET}`;
+    const expected = {
+      en: `a bridge network with subnet ${SUBNET}`,
+      ru: `сеть с драйвером bridge и подсетью ${SUBNET}`,
+    };
     if (found?.bridge) {
       const held = allAddresses(host.namespace).filter((each) => each.interface === found.bridge);
       if (held.some(({ address, prefix }) => inSubnet(address) && prefix === 24))
         return pass({ bridge: found.bridge }, found.name);
-      return fail(
-        expected,
-        `${found.bridge} has: ${list(held.map(({ address, prefix }) => `${address}/${prefix}`))}`,
-      );
+      const addresses = list(held.map(({ address, prefix }) => `${address}/${prefix}`));
+      return fail(expected, {
+        en: en`${found.bridge} has: ${addresses}`,
+        ru: ru`адреса ${found.bridge}: ${addresses}`,
+      });
     }
     const own = host.networks.filter(({ name }) => !["bridge", "host", "none"].includes(name));
     const told = own.map(
-      ({ name, subnets }) => `${name}: ${list(subnets.map(({ subnet }) => subnet))}`,
+      ({ name, subnets }) => words`${name}: ${list(subnets.map(({ subnet }) => subnet))}`,
     );
     const started = serviceContainers(host, "server")[0];
     const read =
       started === undefined ? undefined : await composeFileOf(lab.host(), started, signal);
-    const where = read && "file" in read ? `; see ${read.file.where("networks")}` : "";
-    const hint =
-      "networks: NAME: ipam: config: - subnet: …; a network that is there already keeps its subnet until docker compose down.";
-    return fail(expected, `${list(told)}${where}`, hint);
+    const actual = list(told);
+    const where = read && "file" in read ? read.file.where("networks") : "";
+    return fail(expected, seeing(actual, where), {
+      en: "networks: NAME: ipam: config: - subnet: …; a network that is there already keeps its subnet until docker compose down.",
+      ru: "networks: ИМЯ: ipam: config: - subnet: …; у сети, которая уже есть, подсеть прежняя, пока не сделан docker compose down.",
+    });
   },
 });
 
 const member = check({
   id: "server-in-it",
-  title: "Service server runs in it, with an address of that subnet",
+  title: {
+    en: "Service server runs in it, with an address of that subnet",
+    ru: "В ней работает сервис server с адресом из этой подсети",
+  },
   needs: { network: declared },
   async run({ facts, network: { bridge } }) {
     const host = firstHost(await facts());
     const all = serviceContainers(host, "server");
-    const expected = `a container of service server with an address of ${SUBNET}`;
+    const expected = {
+      en: `a container of service server with an address of ${SUBNET}`,
+      ru: `контейнер сервиса server с адресом из ${SUBNET}`,
+    };
     const [first] = all;
-    if (first === undefined) return fail(expected, "no compose service server");
+    if (first === undefined) {
+      return fail(expected, {
+        en: "no compose service server",
+        ru: "сервиса server нет ни в одном проекте compose",
+      });
+    }
     for (const { namespace, running } of all) {
       if (!running || namespace === null) continue;
       const port = bridgePorts(namespace, host.namespace).find((each) => each.bridge === bridge);
@@ -57,15 +78,15 @@ const member = check({
     }
     const told = all.map(
       ({ name, running, networks }) =>
-        `${name}: ${running ? list(Object.keys(networks)) : "does not run"}`,
+        words`${name}: ${running ? list(Object.keys(networks)) : { en: "does not run", ru: "не работает" }}`,
     );
-    return fail(expected, told.join("; "));
+    return fail(expected, joined(told, "; "));
   },
 });
 
 const answers = check({
   id: "server-answers",
-  title: "Port 8080 of the host leads to it",
+  title: { en: "Port 8080 of the host leads to it", ru: "Порт 8080 хоста ведёт к нему" },
   needs: { member },
   async run({ lab, facts, signal }) {
     const host = firstHost(await facts());
@@ -74,8 +95,12 @@ const answers = check({
       alive.map((container) => askFromOutside(lab, 8080, container, signal)),
     );
     if (answers.some(({ arrived, status }) => arrived && status !== null)) return pass();
-    const expected = `${HOST_ADDRESS}:8080 is answered by service server`;
-    return fail(expected, answers.map(whyNot)[0] ?? "it does not run any more");
+    const expected = {
+      en: `${HOST_ADDRESS}:8080 is answered by service server`,
+      ru: `на ${HOST_ADDRESS}:8080 отвечает сервис server`,
+    };
+    const ended = { en: "it does not run any more", ru: "он больше не работает" };
+    return fail(expected, answers.map(whyNot)[0] ?? ended);
   },
 });
 
@@ -100,7 +125,7 @@ networks:
 
 export const networksAndIpam: Exercise = {
   id: "compose/networks-and-ipam",
-  title: "A network with a subnet of choice",
+  title: { en: "A network with a subnet of choice", ru: "Сеть с выбранной подсетью" },
   lesson: "compose",
   lab: "compose",
   requires: [],

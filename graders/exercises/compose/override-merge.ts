@@ -8,6 +8,7 @@ import type { RunningContainer } from "../../checks/containers.ts";
 import { HOST_ADDRESS } from "../../checks/published-port.ts";
 import { reachability } from "../../checks/reachability.ts";
 import { check, type Exercise, fail, pass } from "../../core/exercise.ts";
+import { en, ru } from "../../core/text.ts";
 import { firstHost, list } from "../../facts/model.ts";
 
 const FOLDER = "/root/compose/override-merge";
@@ -16,47 +17,83 @@ const PORTS = [8080, 9090] as const;
 
 const baseKept = check({
   id: "base-unchanged",
-  title: "compose.yaml is as it was: the additions are in another file",
+  title: {
+    en: "compose.yaml is as it was: the additions are in another file",
+    ru: "compose.yaml прежний: добавления в другом файле",
+  },
   async run({ lab, signal }) {
     const read = await lab.host().hand().readFile(BASE, { signal });
-    const expected = `${BASE} with port 8080 alone, and no environment`;
+    const expected = {
+      en: `${BASE} with port 8080 alone, and no environment`,
+      ru: `${BASE} с одним портом 8080 и без environment`,
+    };
     if ("problem" in read) return fail(expected, `${BASE}: ${read.problem}`);
     const file = new ComposeFile(BASE, read.text);
     const server = (key: string) => file.get("services", "server", key);
-    const hint = "Put it into compose.override.yaml.";
+    const hint = {
+      en: "Put it into compose.override.yaml.",
+      ru: "Перенесите это в compose.override.yaml.",
+    };
     for (const key of ["environment", "env_file"]) {
       if (server(key) === undefined) continue;
       const where = file.where("services", "server", key);
-      return fail(expected, `${where} says ${key}: ${JSON.stringify(server(key))}`, hint);
+      const set = `${key}: ${JSON.stringify(server(key))}`;
+      return fail(expected, { en: `${where} says ${set}`, ru: `в ${where} сказано ${set}` }, hint);
     }
     const ports = JSON.stringify(server("ports") ?? []);
     const where = file.where("services", "server", "ports");
-    if (ports.includes("9090")) return fail(expected, `${where} says ports: ${ports}`, hint);
-    return ports.includes("8080") ? pass() : fail(expected, `${where} lacks port 8080`);
+    if (ports.includes("9090")) {
+      const actual = {
+        en: `${where} says ports: ${ports}`,
+        ru: `в ${where} сказано ports: ${ports}`,
+      };
+      return fail(expected, actual, hint);
+    }
+    return ports.includes("8080")
+      ? pass()
+      : fail(expected, { en: `${where} lacks port 8080`, ru: `в ${where} нет порта 8080` });
   },
 });
 
 const merged = check<RunningContainer>({
   id: "both-files-used",
-  title: "Service server runs, made of compose.yaml and of a second file",
+  title: {
+    en: "Service server runs, made of compose.yaml and of a second file",
+    ru: "Сервис server работает и описан в compose.yaml и ещё в одном файле",
+  },
   async run({ facts }) {
     const host = firstHost(await facts());
     const found = serviceContainers(host, "server").find((each) => each.running && each.namespace);
-    const expected = "a container of service server from two files, compose.yaml the first of them";
-    if (!found?.namespace) return fail(expected, "no such service runs", "docker compose up -d");
+    const expected = {
+      en: "a container of service server from two files, compose.yaml the first of them",
+      ru: "контейнер сервиса server, описанного в двух файлах, и первый из них compose.yaml",
+    };
+    if (!found?.namespace) {
+      const actual = { en: "no such service runs", ru: "такой сервис не работает" };
+      return fail(expected, actual, "docker compose up -d");
+    }
     const files = (found.labels["com.docker.compose.project.config_files"] ?? "").split(",");
     if (files.length > 1 && files[0] === BASE) {
       return pass({ ...found, namespace: found.namespace }, list(files));
     }
-    const hint =
-      "compose takes compose.override.yaml beside compose.yaml by itself; others with -f, one after the other.";
-    return fail(expected, `${projectOf(found)} was made of: ${list(files)}`, hint);
+    const hint = {
+      en: "compose takes compose.override.yaml beside compose.yaml by itself; others with -f, one after the other.",
+      ru: "compose.override.yaml рядом с compose.yaml compose берёт сам; другие файлы — через -f, один за другим.",
+    };
+    const actual = {
+      en: en`${projectOf(found)} was made of: ${list(files)}`,
+      ru: ru`файлы проекта ${projectOf(found)}: ${list(files)}`,
+    };
+    return fail(expected, actual, hint);
   },
 });
 
 const ports = reachability({
   id: "ports-added",
-  title: "Ports 8080 and 9090 of the host lead to it: lists are joined",
+  title: {
+    en: "Ports 8080 and 9090 of the host lead to it: lists are joined",
+    ru: "Порты 8080 и 9090 хоста ведут к нему: списки объединяются",
+  },
   needs: { merged },
   ways: ({ merged: { pid } }) =>
     PORTS.map((port) => ({
@@ -69,7 +106,7 @@ const ports = reachability({
 
 const environment = check({
   id: "environment-added",
-  title: "LOG_LEVEL=debug is in its environment",
+  title: { en: "LOG_LEVEL=debug is in its environment", ru: "В его окружении LOG_LEVEL=debug" },
   needs: { merged },
   run: ({ lab, merged: server, signal }) =>
     startedWith(lab.host(), server, "LOG_LEVEL=debug", signal),
@@ -83,7 +120,7 @@ const additions =
 
 export const overrideMerge: Exercise = {
   id: "compose/override-merge",
-  title: "A second file over the first",
+  title: { en: "A second file over the first", ru: "Второй файл поверх первого" },
   lesson: "compose",
   lab: "compose",
   requires: [],

@@ -1,9 +1,13 @@
 import { check, type Exercise, fail, pass } from "../../core/exercise.ts";
+import { words } from "../../core/text.ts";
 import { firstHost, list } from "../../facts/model.ts";
 
 const inHost = check({
   id: "host-network",
-  title: "A container runs in the host's own network namespace",
+  title: {
+    en: "A container runs in the host's own network namespace",
+    ru: "Контейнер работает в сетевом пространстве имён самого хоста",
+  },
   async run({ facts }) {
     const { containers, namespace } = firstHost(await facts());
     const found = containers.find(
@@ -11,14 +15,26 @@ const inHost = check({
     );
     if (found !== undefined) return pass(undefined, found.name);
     const running = containers.filter(({ running: runs }) => runs);
-    const told = running.map(({ name, networks }) => `${name}: ${list(Object.keys(networks))}`);
-    return fail("one without a namespace of its own", list(told), "docker run -d --network host …");
+    const told = running.map(
+      ({ name, networks }) => words`${name}: ${list(Object.keys(networks))}`,
+    );
+    return fail(
+      {
+        en: "one without a namespace of its own",
+        ru: "контейнер без собственного пространства имён",
+      },
+      list(told),
+      "docker run -d --network host …",
+    );
   },
 });
 
 const withNone = check({
   id: "none-network",
-  title: "A container runs with loopback and nothing else",
+  title: {
+    en: "A container runs with loopback and nothing else",
+    ru: "Контейнер работает с одним лишь loopback",
+  },
   async run({ facts }) {
     const { containers, namespace } = firstHost(await facts());
     const own = containers.filter(
@@ -28,8 +44,12 @@ const withNone = check({
       (container.namespace?.links ?? []).map(({ name }) => name);
     const found = own.find((container) => links(container).join() === "lo");
     if (found !== undefined) return pass(undefined, found.name);
-    const told = own.map((container) => `${container.name}: ${list(links(container))}`);
-    return fail("one whose only interface is lo", list(told), "docker run -d --network none …");
+    const told = own.map((container) => words`${container.name}: ${list(links(container))}`);
+    return fail(
+      { en: "one whose only interface is lo", ru: "контейнер с единственным интерфейсом lo" },
+      list(told),
+      "docker run -d --network none …",
+    );
   },
 });
 
@@ -38,7 +58,10 @@ const run = (options: string, name: string) =>
 
 export const hostAndNone: Exercise = {
   id: "drivers/host-and-none",
-  title: "No namespace of its own, and no network at all",
+  title: {
+    en: "No namespace of its own, and no network at all",
+    ru: "Без своего пространства имён и совсем без сети",
+  },
   lesson: "drivers",
   lab: "drivers",
   requires: [],

@@ -6,10 +6,11 @@ const reached = neighbourReaches(members);
 
 const sameMac = check({
   id: "same-mac",
-  title: "It has its parent's MAC address",
+  title: { en: "It has its parent's MAC address", ru: "У него MAC-адрес родительского интерфейса" },
   needs: { reached },
   run({ reached: { mac, parentMac } }) {
-    return mac === parentMac ? pass(undefined, mac) : fail(`the host's, ${parentMac}`, mac);
+    if (mac === parentMac) return pass(undefined, mac);
+    return fail({ en: `the host's, ${parentMac}`, ru: `адрес хоста, ${parentMac}` }, mac);
   },
 });
 
@@ -19,7 +20,10 @@ const run = (where: string) => `docker run -d --name web --network ${where} ngin
 
 export const ipvlanL2: Exercise = {
   id: "drivers/ipvlan-l2",
-  title: "A container on the underlay with the host's MAC address",
+  title: {
+    en: "A container on the underlay with the host's MAC address",
+    ru: "Контейнер в той же сети с MAC-адресом хоста",
+  },
   lesson: "drivers",
   lab: "drivers",
   requires: ["ipvlan"],

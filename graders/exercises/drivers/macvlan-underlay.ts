@@ -7,16 +7,25 @@ const reached = neighbourReaches(members);
 
 const ownMac = check({
   id: "own-mac",
-  title: "MAC and IP address are the container's own, as the neighbour sees them",
+  title: {
+    en: "MAC and IP address are the container's own, as the neighbour sees them",
+    ru: "Сосед видит собственные MAC- и IP-адрес контейнера",
+  },
   needs: { reached },
   async run({ lab, signal, reached: member }) {
-    const expected = `the neighbour knows ${member.address} by ${member.mac}, and that is not the host's`;
+    const expected = {
+      en: `the neighbour knows ${member.address} by ${member.mac}, and that is not the host's`,
+      ru: `сосед знает ${member.address} под MAC-адресом ${member.mac}, и это не адрес хоста`,
+    };
     // As it is after it was reached.
     const { namespace } = await collectHost(lab.host("neighbour1"), signal);
     const seen = namespace.neighbours.find((each) => each.address === member.address)?.mac;
     if (seen === member.mac && member.mac !== member.parentMac) return pass(undefined, member.mac);
-    const told = `it knows it by ${seen ?? "no MAC address"}; the host's eth0 has ${member.parentMac}`;
-    return fail(expected, told);
+    const { parentMac } = member;
+    return fail(expected, {
+      en: `it knows it by ${seen ?? "no MAC address"}; the host's eth0 has ${parentMac}`,
+      ru: `MAC-адрес, который он знает: ${seen ?? "никакого"}; у eth0 хоста ${parentMac}`,
+    });
   },
 });
 
@@ -27,7 +36,7 @@ const run = (network_: string, options = "") =>
 
 export const macvlanUnderlay: Exercise = {
   id: "drivers/macvlan-underlay",
-  title: "A container on the network under the host",
+  title: { en: "A container on the network under the host", ru: "Контейнер в сети под хостом" },
   lesson: "drivers",
   lab: "drivers",
   requires: ["macvlan"],

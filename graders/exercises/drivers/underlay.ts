@@ -1,4 +1,5 @@
 import { type Check, check, fail, pass } from "../../core/exercise.ts";
+import { en, joined, ru, type Text, words } from "../../core/text.ts";
 import { allAddresses, firstHost, linkNamed, list } from "../../facts/model.ts";
 
 /** A container with an interface of its own on the underlay. */
@@ -17,13 +18,16 @@ const NEIGHBOUR = "neighbour1";
 export const onUnderlay = (kind: "macvlan" | "ipvlan"): Check<readonly OnUnderlay[]> =>
   check<readonly OnUnderlay[]>({
     id: "on-the-underlay",
-    title: `A container has a ${kind} interface on eth0, with an address of its own of 10.77.0.0/24`,
+    title: {
+      en: `A container has a ${kind} interface on eth0, with an address of its own of 10.77.0.0/24`,
+      ru: `У контейнера есть интерфейс ${kind} на eth0 с собственным адресом из 10.77.0.0/24`,
+    },
     async run({ facts }) {
       const { containers, namespace } = firstHost(await facts());
       const parent = linkNamed(namespace, "eth0");
       // The address is to be its own.
       const taken = new Set(allAddresses(namespace).map(({ address }) => address));
-      const shared: string[] = [];
+      const shared: Text[] = [];
       const found = containers.flatMap((container): OnUnderlay[] => {
         const inside = container.namespace;
         if (!container.running || container.paused) return [];
@@ -39,7 +43,12 @@ export const onUnderlay = (kind: "macvlan" | "ipvlan"): Check<readonly OnUnderla
         );
         const address = held.find((each) => !taken.has(each.address));
         if (address === undefined) {
-          shared.push(...held.map((each) => `${container.name} has ${each.address}`));
+          shared.push(
+            ...held.map((each) => ({
+              en: `${container.name} has ${each.address}`,
+              ru: `у ${container.name} адрес ${each.address}`,
+            })),
+          );
         }
         if (link === undefined || address === undefined) return [];
         return [
@@ -56,13 +65,26 @@ export const onUnderlay = (kind: "macvlan" | "ipvlan"): Check<readonly OnUnderla
       if (found.length > 0)
         return pass(found, list(found.map(({ name, address }) => `${name} ${address}`)));
       if (shared.length > 0) {
-        return fail("an address that nobody else has", `${list(shared)}, and so has the host`);
+        return fail(
+          { en: "an address that nobody else has", ru: "адрес, которого нет ни у кого другого" },
+          {
+            en: en`${list(shared)}, and so has the host`,
+            ru: ru`${list(shared)}, и он же у хоста`,
+          },
+        );
       }
       const told = containers.map(
-        ({ name, networks }) => `${name}: ${list(Object.keys(networks))}`,
+        ({ name, networks }) => words`${name}: ${list(Object.keys(networks))}`,
       );
       const hint = `docker network create -d ${kind} -o parent=eth0 --subnet 10.77.0.0/24 --gateway 10.77.0.1 …`;
-      return fail(`a ${kind} interface whose parent is eth0`, `containers: ${list(told)}`, hint);
+      return fail(
+        {
+          en: `a ${kind} interface whose parent is eth0`,
+          ru: `интерфейс ${kind}, родитель которого — eth0`,
+        },
+        { en: en`containers: ${list(told)}`, ru: ru`контейнеры: ${list(told)}` },
+        hint,
+      );
     },
   });
 
@@ -70,10 +92,13 @@ export const onUnderlay = (kind: "macvlan" | "ipvlan"): Check<readonly OnUnderla
 export const neighbourReaches = (members: Check<readonly OnUnderlay[]>): Check<OnUnderlay> =>
   check<OnUnderlay, { members: typeof members }>({
     id: "neighbour-reaches-it",
-    title: `${NEIGHBOUR} reaches it at its own address, without a published port`,
+    title: {
+      en: `${NEIGHBOUR} reaches it at its own address, without a published port`,
+      ru: `${NEIGHBOUR} дотягивается до него по его собственному адресу, без опубликованных портов`,
+    },
     needs: { members },
     async run({ lab, signal, members: found }) {
-      const tried: string[] = [];
+      const tried: Text[] = [];
       for (const member of found) {
         const ping = await lab
           .host(NEIGHBOUR)
@@ -93,10 +118,19 @@ export const neighbourReaches = (members: Check<readonly OnUnderlay[]>): Check<O
         if (arrived === 3 && received === 3 && !member.published)
           return pass(member, member.address);
         const how = member.published
-          ? "publishes ports"
-          : `${arrived} of 3 requests arrived, ${received} came back`;
-        tried.push(`${member.name} (${member.address}): ${how}`);
+          ? { en: "publishes ports", ru: "публикует порты" }
+          : {
+              en: `${arrived} of 3 requests arrived, ${received} came back`,
+              ru: `дошло ${arrived} из 3 запросов, вернулось ответов ${received}`,
+            };
+        tried.push(words`${member.name} (${member.address}): ${how}`);
       }
-      return fail(`each echo request of ${NEIGHBOUR} arrives and is answered`, tried.join("; "));
+      return fail(
+        {
+          en: `each echo request of ${NEIGHBOUR} arrives and is answered`,
+          ru: `каждый эхо-запрос от ${NEIGHBOUR} доходит и получает ответ`,
+        },
+        joined(tried, "; "),
+      );
     },
   });

@@ -4,6 +4,7 @@ import type { RunningContainer } from "../../checks/containers.ts";
 import { HOST_ADDRESS } from "../../checks/published-port.ts";
 import { grid, type TriedWay, tryWays, type Way } from "../../checks/reachability.ts";
 import { check, type Exercise, fail, pass } from "../../core/exercise.ts";
+import { en, ru } from "../../core/text.ts";
 import { ask, inspectContainer } from "../../facts/inner-engine.ts";
 import { allAddresses, type ContainerModel, firstHost, list } from "../../facts/model.ts";
 
@@ -23,7 +24,10 @@ const running = (container: ContainerModel): container is RunningContainer =>
 /** Every published port with those who may ask for it. */
 const parts = check<readonly Parts[]>({
   id: "service-and-clients",
-  title: "A container publishes a port of the host, and two others run beside it",
+  title: {
+    en: "A container publishes a port of the host, and two others run beside it",
+    ru: "Контейнер публикует порт хоста, а рядом работают ещё два",
+  },
   async run({ facts }) {
     const { containers, namespace } = firstHost(await facts());
     const alive = containers.filter(running);
@@ -35,12 +39,18 @@ const parts = check<readonly Parts[]>({
       }));
     });
     const [first] = services;
-    const expected =
-      "a container with a published TCP port, and two client containers with addresses of their own";
+    const expected = {
+      en: "a container with a published TCP port, and two client containers with addresses of their own",
+      ru: "контейнер с опубликованным портом TCP и два контейнера-клиента с собственными адресами",
+    };
     if (first === undefined) {
+      const names = list(alive.map(({ name }) => name));
       return fail(
         expected,
-        `none of ${list(alive.map(({ name }) => name))} publishes a port`,
+        {
+          en: en`none of ${names} publishes a port`,
+          ru: ru`порт не публикует никто; работают: ${names}`,
+        },
         "docker run -d -p 8080:80 nginx",
       );
     }
@@ -53,12 +63,18 @@ const parts = check<readonly Parts[]>({
           allAddresses(each.namespace).some((held) => held.interface !== "lo"),
       );
     if (clientsOf(first).length < 2) {
-      const names = clientsOf(first).map(({ name }) => name);
-      return fail(expected, `beside ${first.server.name}: ${list(names)}`);
+      const { name } = first.server;
+      const names = list(clientsOf(first).map((each) => each.name));
+      return fail(expected, { en: en`beside ${name}: ${names}`, ru: ru`кроме ${name}: ${names}` });
     }
     return pass(
       services.map((service) => ({ ...service, clients: clientsOf(service) })),
-      services.map(({ server, port }) => `${server.name} on ${port}`).join(", "),
+      list(
+        services.map(({ server: { name }, port }) => ({
+          en: `${name} on ${port}`,
+          ru: `${name} на порту ${port}`,
+        })),
+      ),
     );
   },
 });
@@ -97,7 +113,10 @@ interface Blocked {
 
 const oneBlocked = check<Blocked, { all: typeof parts }>({
   id: "one-blocked",
-  title: "One client no longer reaches the service, the other one does",
+  title: {
+    en: "One client no longer reaches the service, the other one does",
+    ru: "Один клиент больше не дотягивается до сервиса, другой дотягивается",
+  },
   needs: { all: parts },
   async run({ lab, all, signal }) {
     const found: Reached[] = [];
@@ -120,10 +139,17 @@ const oneBlocked = check<Blocked, { all: typeof parts }>({
     const shown = found.find(({ others }) => others.length > 0) ?? found[0];
     const hint =
       shown?.blocked.length === 0
-        ? "Between a container and a published port stands docker-proxy: such a request ends on the host, with the published port, and FORWARD does not see it."
+        ? {
+            en: "Between a container and a published port stands docker-proxy: such a request ends on the host, with the published port, and FORWARD does not see it.",
+            ru: "Между контейнером и опубликованным портом стоит docker-proxy: такой запрос заканчивается на хосте, на опубликованном порту, и FORWARD его не видит.",
+          }
         : undefined;
+    const place = `${HOST_ADDRESS}:${shown?.service.port}`;
     return fail(
-      `exactly one client does not reach ${HOST_ADDRESS}:${shown?.service.port}`,
+      {
+        en: `exactly one client does not reach ${place}`,
+        ru: `до ${place} не дотягивается ровно один клиент`,
+      },
       grid(shown?.ways ?? [], "reached"),
       hint,
     );
@@ -132,8 +158,14 @@ const oneBlocked = check<Blocked, { all: typeof parts }>({
 
 const survives = check({
   id: "survives-restart",
-  title: "It is still so after the blocked client was restarted",
-  disruption: "restarts the blocked client",
+  title: {
+    en: "It is still so after the blocked client was restarted",
+    ru: "Так остаётся и после перезапуска клиента, которого не пускают",
+  },
+  disruption: {
+    en: "restarts the blocked client",
+    ru: "перезапускает клиента, которого не пускают",
+  },
   needs: { result: oneBlocked },
   timeoutMs: 40_000,
   async run({ lab, result: { service, blocked, others }, signal }) {
@@ -143,17 +175,37 @@ const survives = check({
     // The new process needs its wires before anything can be said of them.
     await sleep(300, undefined, { signal });
     const { State } = await inspectContainer(host, blocked.id, signal);
-    const expected = `${blocked.name} is still kept out, and ${list(others.map(({ name }) => name))} is not`;
-    if (!State.Running) return fail(expected, `${blocked.name} does not run after its restart`);
+    const admitted = list(others.map(({ name }) => name));
+    const expected = {
+      en: en`${blocked.name} is still kept out, and ${admitted} is not`,
+      ru: ru`${blocked.name} по-прежнему не пускают, а ${admitted} — пускают`,
+    };
+    if (!State.Running) {
+      return fail(expected, {
+        en: `${blocked.name} does not run after its restart`,
+        ru: `${blocked.name} после перезапуска не работает`,
+      });
+    }
     const clients = [{ name: blocked.name, pid: State.Pid }, ...others];
     const [again, ...rest] = await served(lab, clients, service, signal);
     if (again?.reached) {
-      const hint =
-        "A rule inside the container's namespace, or one on its cable's name, goes with them.";
-      return fail(expected, `${blocked.name} reaches it again`, hint);
+      const hint = {
+        en: "A rule inside the container's namespace, or one on its cable's name, goes with them.",
+        ru: "Правило внутри пространства имён контейнера исчезает вместе с ним, правило на имя кабеля — вместе с кабелем.",
+      };
+      const actual = {
+        en: `${blocked.name} reaches it again`,
+        ru: `${blocked.name} снова дотягивается`,
+      };
+      return fail(expected, actual, hint);
     }
     const lost = rest.filter(({ reached }) => !reached).map(({ from }) => from.label);
-    if (lost.length > 0) return fail(expected, `kept out now as well: ${list(lost)}`);
+    if (lost.length > 0) {
+      return fail(expected, {
+        en: en`kept out now as well: ${list(lost)}`,
+        ru: ru`теперь не пускают ещё и: ${list(lost)}`,
+      });
+    }
     return pass();
   },
 });
@@ -168,7 +220,7 @@ veth1=$(ip -o link | sed -n "s/^$(docker exec client1 cat /sys/class/net/eth0/if
 
 export const blockOneClient: Exercise = {
   id: "iptables/block-one-client",
-  title: "Keep one client out",
+  title: { en: "Keep one client out", ru: "Не пускать одного клиента" },
   lesson: "iptables",
   lab: "iptables",
   requires: [],

@@ -2,6 +2,7 @@ import type { HttpResult } from "../../../sandbox/index.ts";
 import { containerRuns } from "../../checks/containers.ts";
 import { askFromOutside, HOST_ADDRESS, whyNot } from "../../checks/published-port.ts";
 import { check, type Exercise, fail, pass } from "../../core/exercise.ts";
+import { en, joined, ru, words } from "../../core/text.ts";
 import { allAddresses, filterRules, firstHost, list, optionOf } from "../../facts/model.ts";
 
 const PORTS = [8080, 8443] as const;
@@ -10,7 +11,10 @@ const c1Runs = containerRuns("c1", "docker run -d --name c1 -p 8080:80 … nginx
 
 const published = check({
   id: "published",
-  title: "Docker publishes ports 8080 and 8443 of the host for c1, on an address that others reach",
+  title: {
+    en: "Docker publishes ports 8080 and 8443 of the host for c1, on an address that others reach",
+    ru: "Docker публикует для c1 порты хоста 8080 и 8443 на адресе, до которого дотягиваются другие",
+  },
   needs: { c1: c1Runs },
   run({ c1 }) {
     const missing = PORTS.filter(
@@ -22,16 +26,25 @@ const published = check({
     if (missing.length === 0) return pass();
     const told = c1.published.map((each) => `${each.hostAddress}:${each.hostPort} → ${each.port}`);
     return fail(
-      `ports 8080 and 8443 on 0.0.0.0 or ${HOST_ADDRESS}`,
+      {
+        en: `ports 8080 and 8443 on 0.0.0.0 or ${HOST_ADDRESS}`,
+        ru: `порты 8080 и 8443 на 0.0.0.0 или ${HOST_ADDRESS}`,
+      },
       list([...new Set(told)]),
-      "docker run -p HOST:CONTAINER, once for each",
+      {
+        en: "docker run -p HOST:CONTAINER, once for each",
+        ru: "docker run -p ХОСТ:КОНТЕЙНЕР, по разу на каждый порт",
+      },
     );
   },
 });
 
 const dnat = check({
   id: "docker-dnat",
-  title: "Rules of Docker's own chain lead both ports to c1's address",
+  title: {
+    en: "Rules of Docker's own chain lead both ports to c1's address",
+    ru: "Правила собственной цепочки Docker ведут оба порта на адрес c1",
+  },
   needs: { c1: c1Runs, published },
   async run({ facts, c1 }) {
     const { namespace } = firstHost(await facts());
@@ -45,9 +58,11 @@ const dnat = check({
       return !own.includes(to?.split(":")[0] ?? "");
     });
     if (missing.length === 0) return pass();
+    const wanted = list(own.filter((each) => each !== "127.0.0.1"));
+    const lacking = list(missing.map(String));
     return fail(
-      `DNAT to ${list(own.filter((each) => each !== "127.0.0.1"))} in chain DOCKER`,
-      `no rule for: ${list(missing.map(String))}`,
+      { en: en`DNAT to ${wanted} in chain DOCKER`, ru: ru`DNAT на ${wanted} в цепочке DOCKER` },
+      { en: en`no rule for: ${lacking}`, ru: ru`нет правила для: ${lacking}` },
     );
   },
 });
@@ -55,7 +70,10 @@ const dnat = check({
 /** What the rest of the world gets. */
 const asked = check<readonly HttpResult[], { c1: typeof c1Runs }>({
   id: "reaches-c1",
-  title: "From outside the host, both ports lead into c1",
+  title: {
+    en: "From outside the host, both ports lead into c1",
+    ru: "Снаружи хоста оба порта ведут в c1",
+  },
   needs: { c1: c1Runs },
   async run({ lab, signal, c1 }) {
     // Behind 8443 nothing need listen.
@@ -71,22 +89,39 @@ const asked = check<readonly HttpResult[], { c1: typeof c1Runs }>({
       );
     }
     const actual = lost.map(
-      (port) => `${port}: ${results[PORTS.indexOf(port)]?.error ?? "something else answers"}`,
+      (port) =>
+        words`${port}: ${results[PORTS.indexOf(port)]?.error ?? { en: "something else answers", ru: "отвечает кто-то другой" }}`,
     );
-    return fail(`connections to ${HOST_ADDRESS}:8080 and :8443 arrive in c1`, actual.join("; "));
+    return fail(
+      {
+        en: `connections to ${HOST_ADDRESS}:8080 and :8443 arrive in c1`,
+        ru: `соединения с ${HOST_ADDRESS}:8080 и :8443 доходят до c1`,
+      },
+      joined(actual, "; "),
+    );
   },
 });
 
 const answers = check({
   id: "nginx-answers",
-  title: "On 8080 the nginx in c1 answers",
+  title: { en: "On 8080 the nginx in c1 answers", ru: "На 8080 отвечает nginx из c1" },
   needs: { asked },
   run({ asked: [first] }) {
-    const expected = "an answer of nginx to what arrived in c1";
-    if (!first?.arrived) return fail(expected, first?.error ?? "the request did not arrive in c1");
+    const expected = {
+      en: "an answer of nginx to what arrived in c1",
+      ru: "ответ nginx на запрос, который дошёл до c1",
+    };
+    if (!first?.arrived) {
+      const lost = { en: "the request did not arrive in c1", ru: "запрос до c1 не дошёл" };
+      return fail(expected, first?.error ?? lost);
+    }
     const server = first.headers.find(({ name }) => name === "server")?.value ?? "";
-    if (server.startsWith("nginx")) return pass(undefined, `status ${first.status}`);
-    const actual = server === "" ? "an answer that does not say by whom" : `${server} answers`;
+    if (server.startsWith("nginx"))
+      return pass(undefined, { en: `status ${first.status}`, ru: `статус ${first.status}` });
+    const actual =
+      server === ""
+        ? { en: "an answer that does not say by whom", ru: "ответ, в котором не сказано, чей он" }
+        : { en: `${server} answers`, ru: `отвечает ${server}` };
     return fail(expected, first.status === null ? whyNot(first) : actual);
   },
 });
@@ -95,7 +130,7 @@ const net = "docker network create my-bridge-001\n";
 
 export const publishPorts: Exercise = {
   id: "iptables/publish-ports",
-  title: "A web server for the world outside",
+  title: { en: "A web server for the world outside", ru: "Веб-сервер для внешнего мира" },
   lesson: "iptables",
   lab: "iptables",
   requires: [],

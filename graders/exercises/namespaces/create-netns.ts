@@ -1,5 +1,6 @@
 import { reachability, type Target } from "../../checks/reachability.ts";
 import { check, type Exercise, fail, pass } from "../../core/exercise.ts";
+import { en, ru, type Text } from "../../core/text.ts";
 import {
   allAddresses,
   cablesOf,
@@ -17,10 +18,16 @@ interface Both {
 
 const exist = check<Both>({
   id: "namespaces-exist",
-  title: "Network namespaces red and blue exist",
+  title: {
+    en: "Network namespaces red and blue exist",
+    ru: "Есть сетевые пространства имён red и blue",
+  },
   async run({ facts }) {
     const { named } = firstHost(await facts());
-    const expected = "ip netns list shows red and blue";
+    const expected = {
+      en: "ip netns list shows red and blue",
+      ru: "ip netns list показывает red и blue",
+    };
     const { red, blue } = named;
     if (red && blue) return pass({ red, blue });
     const missing = ["red", "blue"].filter((name) => !(name in named));
@@ -28,33 +35,55 @@ const exist = check<Both>({
       const add = missing.map((name) => `ip netns add ${name}`).join("; ");
       return fail(
         expected,
-        `it shows: ${list(Object.keys(named))}`,
-        `Make what is missing: ${add}`,
+        {
+          en: en`it shows: ${list(Object.keys(named))}`,
+          ru: ru`показывает: ${list(Object.keys(named))}`,
+        },
+        { en: `Make what is missing: ${add}`, ru: `Создайте недостающее: ${add}` },
       );
     }
     const empty = ["red", "blue"].filter((name) => !named[name]);
-    return fail(expected, `/run/netns/${empty[0]} is no network namespace`);
+    return fail(expected, {
+      en: `/run/netns/${empty[0]} is no network namespace`,
+      ru: `/run/netns/${empty[0]} — не сетевое пространство имён`,
+    });
   },
 });
 
 const apart = check({
   id: "two-namespaces",
-  title: "They are two namespaces, and neither is the host's",
+  title: {
+    en: "They are two namespaces, and neither is the host's",
+    ru: "Это два разных пространства имён, и ни одно из них не пространство хоста",
+  },
   needs: { both: exist },
   async run({ facts, both: { red, blue } }) {
     const host = firstHost(await facts()).namespace;
-    const expected = "red, blue and the host have a network namespace each";
-    if (red.inode === blue.inode) return fail(expected, "red and blue are one and the same");
+    const expected = {
+      en: "red, blue and the host have a network namespace each",
+      ru: "у red, у blue и у хоста своё сетевое пространство имён",
+    };
+    if (red.inode === blue.inode) {
+      return fail(expected, {
+        en: "red and blue are one and the same",
+        ru: "red и blue — одно и то же",
+      });
+    }
     const shared =
       red.inode === host.inode ? "red" : blue.inode === host.inode ? "blue" : undefined;
-    if (shared !== undefined) return fail(expected, `${shared} is the host's own namespace`);
+    if (shared !== undefined) {
+      return fail(expected, {
+        en: `${shared} is the host's own namespace`,
+        ru: `${shared} — пространство имён самого хоста`,
+      });
+    }
     return pass();
   },
 });
 
 const loopback = check({
   id: "loopback-up",
-  title: "The loopback interface is up in both",
+  title: { en: "The loopback interface is up in both", ru: "В обоих включён интерфейс loopback" },
   needs: { both: exist },
   run({ both }) {
     const down = (["red", "blue"] as const).filter((name) => {
@@ -63,7 +92,11 @@ const loopback = check({
     });
     if (down.length === 0) return pass();
     const up = down.map((name) => `ip -n ${name} link set lo up`).join("; ");
-    return fail("lo is UP in red and blue", `lo is down in: ${list(down)}`, `Bring it up: ${up}`);
+    return fail(
+      { en: "lo is UP in red and blue", ru: "lo в red и blue в состоянии UP" },
+      { en: en`lo is down in: ${list(down)}`, ru: ru`lo выключен в: ${list(down)}` },
+      { en: `Bring it up: ${up}`, ru: `Включите его: ${up}` },
+    );
   },
 });
 
@@ -76,7 +109,7 @@ const inside = (name: string, address: string): Target => ({
 
 const pingsItself = reachability({
   id: "pings-itself",
-  title: "Each pings itself",
+  title: { en: "Each pings itself", ru: "Каждое пингует само себя" },
   needs: { both: exist, loopback },
   ways: () =>
     names.map((name) => {
@@ -86,10 +119,13 @@ const pingsItself = reachability({
 });
 
 /** In words, a cable or a bridge by which frames of red get to blue, whatever addresses they have. */
-function linkBetween({ red, blue }: Both, host: NamespaceModel): string | undefined {
+function linkBetween({ red, blue }: Both, host: NamespaceModel): Text | undefined {
   const direct = cablesOf(red, [blue]).find(({ near, peer }) => isUp(near) && isUp(peer));
   if (direct !== undefined) {
-    return `a cable leads from ${direct.inside} in red to ${direct.peer.name} in blue`;
+    return {
+      en: `a cable leads from ${direct.inside} in red to ${direct.peer.name} in blue`,
+      ru: `кабель ведёт от ${direct.inside} в red к ${direct.peer.name} в blue`,
+    };
   }
   const bridges = (space: NamespaceModel) =>
     cablesOf(space, [host]).flatMap(({ near, peer }) =>
@@ -97,25 +133,37 @@ function linkBetween({ red, blue }: Both, host: NamespaceModel): string | undefi
     );
   const reached = bridges(blue);
   const common = bridges(red).find((bridge) => reached.includes(bridge));
-  return common && `both are plugged into ${common}`;
+  return common === undefined
+    ? undefined
+    : { en: `both are plugged into ${common}`, ru: `оба подключены к ${common}` };
 }
 
 const uncabled = check({
   id: "no-cable-between",
-  title: "No cable leads from one to the other",
+  title: { en: "No cable leads from one to the other", ru: "Между ними нет кабеля" },
   needs: { both: exist, apart },
   async run({ facts, both }) {
     const link = linkBetween(both, firstHost(await facts()).namespace);
     if (link === undefined) return pass();
-    return fail("nothing that is up connects red and blue", link, "Take it away: ip link del …");
+    return fail(
+      {
+        en: "nothing that is up connects red and blue",
+        ru: "red и blue не соединяет ничто включённое",
+      },
+      link,
+      { en: "Take it away: ip link del …", ru: "Уберите его: ip link del …" },
+    );
   },
 });
 
 const unseen = reachability({
   id: "do-not-see-each-other",
-  title: "They do not see each other",
+  title: { en: "They do not see each other", ru: "Они не видят друг друга" },
   needs: { both: exist, apart },
-  hint: "Two fresh namespaces have no cable between them: take the one that is there away.",
+  hint: {
+    en: "Two fresh namespaces have no cable between them: take the one that is there away.",
+    ru: "Между двумя новыми пространствами имён кабеля нет: уберите тот, что появился.",
+  },
   ways: ({ both }) =>
     names.flatMap((name) => {
       const other = name === "red" ? "blue" : "red";
@@ -135,7 +183,7 @@ const up = "ip -n red link set lo up; ip -n blue link set lo up\n";
 
 export const createNetns: Exercise = {
   id: "namespaces/create-netns",
-  title: "Two network namespaces by hand",
+  title: { en: "Two network namespaces by hand", ru: "Два сетевых пространства имён вручную" },
   lesson: "namespaces",
   lab: "namespaces",
   requires: [],

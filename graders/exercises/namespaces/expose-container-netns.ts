@@ -1,35 +1,60 @@
 import { containerRuns } from "../../checks/containers.ts";
 import { check, type Exercise, fail, pass } from "../../core/exercise.ts";
+import { en, joined, ru, type Text } from "../../core/text.ts";
 import { allAddresses, firstHost, list } from "../../facts/model.ts";
 
 const webRuns = containerRuns("web", "docker run -d --name web nginx");
 
 const exposed = check<string, { web: typeof webRuns }>({
   id: "web-in-netns-list",
-  title: "ip netns list shows the network namespace of web, under any name",
+  title: {
+    en: "ip netns list shows the network namespace of web, under any name",
+    ru: "ip netns list показывает сетевое пространство имён web, имя любое",
+  },
   needs: { web: webRuns },
   async run({ facts, web }) {
     const { named, namespace, containers } = firstHost(await facts());
-    const expected = "a name in /run/netns leads to web's network namespace";
+    const expected = {
+      en: "a name in /run/netns leads to web's network namespace",
+      ru: "имя в /run/netns ведёт в сетевое пространство имён web",
+    };
     const names = Object.keys(named);
     const found = names.find((name) => named[name]?.inode === web.namespace.inode);
-    if (found !== undefined) return pass(found, `${found} is web's`);
-    const hint = `Docker keeps web's namespace at the SandboxKey that docker inspect web shows; ip netns looks into /run/netns, where a link or a bind mount will do.`;
-    if (names.length === 0) return fail(expected, "ip netns list shows nothing", hint);
-    const told = names.map((name) => {
+    if (found !== undefined)
+      return pass(found, { en: `${found} is web's`, ru: `${found} — это web` });
+    const hint = {
+      en: "Docker keeps web's namespace at the SandboxKey that docker inspect web shows; ip netns looks into /run/netns, where a link or a bind mount will do.",
+      ru: "Пространство имён web Docker держит по пути SandboxKey, его покажет docker inspect web; ip netns смотрит в /run/netns, и туда годится ссылка или bind mount.",
+    };
+    if (names.length === 0) {
+      const actual = {
+        en: "ip netns list shows nothing",
+        ru: "ip netns list ничего не показывает",
+      };
+      return fail(expected, actual, hint);
+    }
+    const told = names.map((name): Text => {
       const inode = named[name]?.inode;
       const owner = containers.find((container) => container.namespace?.inode === inode);
-      if (inode === undefined) return `${name} is no network namespace`;
-      if (inode === namespace.inode) return `${name} is the host's`;
-      return owner === undefined ? `${name} is no container's` : `${name} is ${owner.name}'s`;
+      if (inode === undefined) {
+        return {
+          en: `${name} is no network namespace`,
+          ru: `${name} — не сетевое пространство имён`,
+        };
+      }
+      if (inode === namespace.inode)
+        return { en: `${name} is the host's`, ru: `${name} — это хост` };
+      return owner === undefined
+        ? { en: `${name} is no container's`, ru: `${name} — не пространство имён контейнера` }
+        : { en: `${name} is ${owner.name}'s`, ru: `${name} — это ${owner.name}` };
     });
-    return fail(expected, told.join("; "), hint);
+    return fail(expected, joined(told, "; "), hint);
   },
 });
 
 const address = check({
   id: "shows-web-address",
-  title: "In it, the address of web is seen",
+  title: { en: "In it, the address of web is seen", ru: "В нём виден адрес web" },
   needs: { web: webRuns, exposed },
   async run({ facts, web, exposed: name }) {
     const { named } = firstHost(await facts());
@@ -38,7 +63,13 @@ const address = check({
     const seen = held.filter((each) => each.interface !== "lo").map((each) => each.address);
     if (wanted.length > 0 && wanted.every((each) => seen.includes(each)))
       return pass(undefined, list(seen));
-    return fail(`ip netns exec ${name} ip addr shows ${list(wanted)}`, `it shows ${list(seen)}`);
+    return fail(
+      {
+        en: en`ip netns exec ${name} ip addr shows ${list(wanted)}`,
+        ru: ru`ip netns exec ${name} ip addr показывает: ${list(wanted)}`,
+      },
+      { en: en`it shows ${list(seen)}`, ru: ru`показывает: ${list(seen)}` },
+    );
   },
 });
 
@@ -47,7 +78,10 @@ const pid = `pid=$(docker inspect -f '{{.State.Pid}}' web); mkdir -p /run/netns\
 
 export const exposeContainerNetns: Exercise = {
   id: "namespaces/expose-container-netns",
-  title: "A container's namespace under ip netns",
+  title: {
+    en: "A container's namespace under ip netns",
+    ru: "Пространство имён контейнера в ip netns",
+  },
   lesson: "namespaces",
   lab: "namespaces",
   requires: [],

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { RunningContainer } from "../../checks/containers.ts";
 import { check, type Exercise, fail, pass, type Step } from "../../core/exercise.ts";
+import { en, joined, ru, type Text, words } from "../../core/text.ts";
 import { ask } from "../../facts/inner-engine.ts";
 import { type ContainerModel, list } from "../../facts/model.ts";
 
@@ -17,18 +18,23 @@ const nodes = z.array(z.object({ ID: z.string() }));
 
 const swarm = check({
   id: "two-node-swarm",
-  title: "Both hosts are nodes of one swarm",
+  title: { en: "Both hosts are nodes of one swarm", ru: "Оба хоста — узлы одного Swarm" },
   async run({ lab, signal }) {
     const hosts = lab.hosts.map(({ name }) => lab.host(name));
     const told = await Promise.all(
       hosts.map(async (host) => info.parse(await ask(host, { path: "/info", signal })).Swarm),
     );
-    const expected = "an active node on each host, of one swarm";
+    const expected = {
+      en: "an active node on each host, of one swarm",
+      ru: "на каждом хосте активный узел, и оба в одном Swarm",
+    };
     const states = told.map(
       ({ LocalNodeState }, index) => `${hosts[index]?.name}: ${LocalNodeState}`,
     );
-    const hint =
-      "docker swarm init --advertise-addr … on one host prints the command for the other one.";
+    const hint = {
+      en: "docker swarm init --advertise-addr … on one host prints the command for the other one.",
+      ru: "docker swarm init --advertise-addr … на одном хосте напечатает команду для другого.",
+    };
     if (told.length < 2 || told.some(({ LocalNodeState }) => LocalNodeState !== "active")) {
       return fail(expected, list(states), hint);
     }
@@ -39,15 +45,21 @@ const swarm = check({
     }
     return fail(
       expected,
-      "each is in a swarm of its own",
-      "docker swarm leave --force, then join.",
+      { en: "each is in a swarm of its own", ru: "каждый в своём собственном Swarm" },
+      {
+        en: "docker swarm leave --force, then join.",
+        ru: "docker swarm leave --force, потом join.",
+      },
     );
   },
 });
 
 const networks = check<readonly string[]>({
   id: "attachable-overlay",
-  title: "There is an attachable overlay network",
+  title: {
+    en: "There is an attachable overlay network",
+    ru: "Есть оверлейная сеть, к которой можно подключаться (attachable)",
+  },
   needs: { swarm },
   async run({ facts }) {
     const { hosts } = await facts();
@@ -56,10 +68,19 @@ const networks = check<readonly string[]>({
       .filter(({ driver, name }) => driver === "overlay" && name !== "ingress");
     const found = [...new Set(all.filter(({ attachable }) => attachable).map(({ name }) => name))];
     if (found.length > 0) return pass(found, list(found));
+    const names = list(
+      all.map(({ name }) => ({ en: `${name}, not attachable`, ru: `${name}, не attachable` })),
+    );
     return fail(
-      "an overlay network that containers may join",
-      `overlay networks: ${list(all.map(({ name }) => `${name}, not attachable`))}`,
-      "docker network create -d overlay --attachable …, on a manager",
+      {
+        en: "an overlay network that containers may join",
+        ru: "оверлейная сеть, к которой могут подключаться контейнеры",
+      },
+      { en: en`overlay networks: ${names}`, ru: ru`оверлейные сети: ${names}` },
+      {
+        en: "docker network create -d overlay --attachable …, on a manager",
+        ru: "docker network create -d overlay --attachable …, на управляющем узле",
+      },
     );
   },
 });
@@ -72,11 +93,14 @@ interface Pair {
 
 const pair = check<Pair, { networks: typeof networks }>({
   id: "container-on-each",
-  title: "A container of it runs on each host",
+  title: {
+    en: "A container of it runs on each host",
+    ru: "На каждом хосте в ней работает контейнер",
+  },
   needs: { networks },
   async run({ facts, networks: names }) {
     const { hosts } = await facts();
-    const told: string[] = [];
+    const told: Text[] = [];
     for (const network of names) {
       const isMember = (each: ContainerModel): each is RunningContainer =>
         each.running &&
@@ -87,11 +111,19 @@ const pair = check<Pair, { networks: typeof networks }>({
       const [one, other] = members.map((each) => each[0]);
       if (one !== undefined && other !== undefined) return pass({ network, one, other }, network);
       const where = hosts.map(
-        (host, index) => `${host.name}: ${list((members[index] ?? []).map((each) => each.name))}`,
+        (host, index) =>
+          words`${host.name}: ${list((members[index] ?? []).map((each) => each.name))}`,
       );
-      told.push(`in ${network}: ${where.join(", ")}`);
+      const seen = joined(where, ", ");
+      told.push({ en: en`in ${network}: ${seen}`, ru: ru`в ${network}: ${seen}` });
     }
-    return fail(`a running container on host1 and on host2, in ${list(names)}`, told.join("; "));
+    return fail(
+      {
+        en: en`a running container on host1 and on host2, in ${list(names)}`,
+        ru: ru`по работающему контейнеру на host1 и на host2 в сети ${list(names)}`,
+      },
+      joined(told, "; "),
+    );
   },
 });
 
@@ -103,7 +135,7 @@ const ways = ({ one, other }: Pair) =>
 
 const names = check({
   id: "names-resolve",
-  title: "Each finds the other by its name",
+  title: { en: "Each finds the other by its name", ru: "Каждый находит другого по имени" },
   needs: { pair },
   async run({ lab, signal, pair: both }) {
     const { network: name } = both;
@@ -116,7 +148,13 @@ const names = check({
       const { addresses } = await lab.host(host).hand().dns(probe, { signal });
       const address = to.networks[name]?.address ?? "";
       if (!addresses.includes(address)) {
-        return fail(`${from.name} finds ${to.name} at ${address}`, `it finds: ${list(addresses)}`);
+        return fail(
+          {
+            en: `${from.name} finds ${to.name} at ${address}`,
+            ru: `${from.name} находит ${to.name} по адресу ${address}`,
+          },
+          { en: en`it finds: ${list(addresses)}`, ru: ru`найдено: ${list(addresses)}` },
+        );
       }
     }
     return pass();
@@ -125,7 +163,10 @@ const names = check({
 
 const carried = check({
   id: "ping-over-vxlan",
-  title: "Each pings the other, and VXLAN carries it between the hosts",
+  title: {
+    en: "Each pings the other, and VXLAN carries it between the hosts",
+    ru: "Они пингуют друг друга, и между хостами пакеты идут внутри VXLAN",
+  },
   needs: { pair },
   timeoutMs: 30_000,
   async run({ lab, signal, pair: both }) {
@@ -143,11 +184,17 @@ const carried = check({
       const ping = await lab.host(host).hand().ping(probe, { signal });
       const inTunnel = Math.max(0, ...Object.values(ping.vxlan));
       if (ping.arrived !== 3 || ping.received !== 3 || inTunnel !== 3) {
-        const actual = `${from.name} to ${to.name}: ${ping.arrived} of 3 arrived, ${ping.received} came back, ${inTunnel} in VXLAN`;
+        const { arrived, received } = ping;
         return fail(
-          "3 of 3 each way, inside VXLAN",
-          actual,
-          "Do the hosts reach each other on UDP 4789 and 7946?",
+          { en: "3 of 3 each way, inside VXLAN", ru: "3 из 3 в каждую сторону, внутри VXLAN" },
+          {
+            en: `${from.name} to ${to.name}: ${arrived} of 3 arrived, ${received} came back, ${inTunnel} in VXLAN`,
+            ru: `от ${from.name} до ${to.name}: дошло ${arrived} из 3, вернулось ${received}, в VXLAN — ${inTunnel}`,
+          },
+          {
+            en: "Do the hosts reach each other on UDP 4789 and 7946?",
+            ru: "Дотягиваются ли хосты друг до друга по UDP 4789 и 7946?",
+          },
         );
       }
     }
@@ -172,7 +219,7 @@ const steps = (first: string, second: string, third = ""): readonly Step[] => [
 
 export const swarmAttachable: Exercise = {
   id: "overlay/swarm-attachable",
-  title: "One network over two hosts",
+  title: { en: "One network over two hosts", ru: "Одна сеть поверх двух хостов" },
   lesson: "overlay",
   lab: "overlay",
   requires: ["vxlan"],

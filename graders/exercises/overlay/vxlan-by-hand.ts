@@ -1,5 +1,6 @@
 import type { Lab } from "../../../sandbox/index.ts";
 import { check, type Exercise, fail, pass, type Step } from "../../core/exercise.ts";
+import { en, joined, ru, type Text, words } from "../../core/text.ts";
 import { allAddresses, type HostModel, list, type NamespaceModel } from "../../facts/model.ts";
 
 const VNI = 42;
@@ -12,7 +13,10 @@ const spaces = ({ namespace, named }: HostModel): readonly NamespaceModel[] => [
 
 const tunnels = check({
   id: "vxlan-on-both",
-  title: `Each host has a vxlan interface with VNI ${VNI} and UDP port ${PORT}`,
+  title: {
+    en: `Each host has a vxlan interface with VNI ${VNI} and UDP port ${PORT}`,
+    ru: `На каждом хосте есть интерфейс vxlan с VNI ${VNI} и портом UDP ${PORT}`,
+  },
   async run({ facts }) {
     const { hosts } = await facts();
     const without = hosts.filter(
@@ -28,10 +32,17 @@ const tunnels = check({
           vxlan === null ? [] : [`${name} id ${vxlan.id} port ${vxlan.port}`],
         ),
       );
-      return `${host.name}: ${list(each)}`;
+      return words`${host.name}: ${list(each)}`;
     });
-    const hint = `ip link add … type vxlan id ${VNI} dstport ${PORT} remote …: without dstport Linux takes another port.`;
-    return fail(`vxlan ${VNI} on port ${PORT} on both`, told.join("; "), hint);
+    const command = `ip link add … type vxlan id ${VNI} dstport ${PORT} remote …`;
+    return fail(
+      { en: `vxlan ${VNI} on port ${PORT} on both`, ru: `vxlan ${VNI} на порту ${PORT} на обоих` },
+      joined(told, "; "),
+      {
+        en: `${command}: without dstport Linux takes another port.`,
+        ru: `${command}: без dstport Linux возьмёт другой порт.`,
+      },
+    );
   },
 });
 
@@ -42,7 +53,10 @@ interface End {
 
 const ends = check<readonly [readonly End[], readonly End[]]>({
   id: "namespace-on-each",
-  title: "Each host has a network namespace of its own with an address",
+  title: {
+    en: "Each host has a network namespace of its own with an address",
+    ru: "На каждом хосте есть сетевое пространство имён с адресом",
+  },
   async run({ facts }) {
     const { hosts } = await facts();
     const found = hosts.map((host) =>
@@ -58,9 +72,15 @@ const ends = check<readonly [readonly End[], readonly End[]]>({
     if (first.length > 0 && second.length > 0) return pass([first, second] as const);
     const told = hosts.map(
       ({ name }, index) =>
-        `${name}: ${list((found[index] ?? []).map((end) => `${end.name} ${end.address}`))}`,
+        words`${name}: ${list((found[index] ?? []).map((end) => `${end.name} ${end.address}`))}`,
     );
-    return fail("a named network namespace with an IPv4 address on each host", told.join("; "));
+    return fail(
+      {
+        en: "a named network namespace with an IPv4 address on each host",
+        ru: "на каждом хосте именованное сетевое пространство имён с адресом IPv4",
+      },
+      joined(told, "; "),
+    );
   },
 });
 
@@ -85,12 +105,18 @@ async function across(lab: Lab, way: readonly [string, End, string, End], signal
 
 const carried = check({
   id: "reach-over-vxlan",
-  title: `They reach each other, and the underlay carries it in UDP ${PORT} with VNI ${VNI}`,
+  title: {
+    en: `They reach each other, and the underlay carries it in UDP ${PORT} with VNI ${VNI}`,
+    ru: `Они дотягиваются друг до друга, и по нижележащей сети это идёт в UDP ${PORT} с VNI ${VNI}`,
+  },
   needs: { tunnels, ends },
   timeoutMs: 40_000,
   async run({ lab, signal, ends: [left, right] }) {
-    const expected = "3 of 3 echo requests each way, each inside VXLAN on the underlay";
-    const told: string[] = [];
+    const expected = {
+      en: "3 of 3 echo requests each way, each inside VXLAN on the underlay",
+      ru: "3 из 3 эхо-запросов в каждую сторону, каждый внутри VXLAN в нижележащей сети",
+    };
+    const told: Text[] = [];
     for (const first of left.slice(0, 4)) {
       for (const second of right.slice(0, 4)) {
         const there = await across(lab, ["host1", first, "host2", second], signal);
@@ -98,16 +124,27 @@ const carried = check({
         const whole = [there, back].every(
           (ping) => ping.arrived === 3 && ping.received === 3 && ping.vxlan[VNI] === 3,
         );
-        if (whole) return pass(undefined, `${first.address} and ${second.address}`);
-        const seen = Object.entries(there.vxlan).map(([vni, count]) => `${count} with VNI ${vni}`);
-        told.push(
-          `${first.name} to ${second.name}: ${there.arrived} of 3 arrived, ${back.arrived} of 3 the other way, in VXLAN: ${list(seen)}`,
+        if (whole) {
+          const [one, other] = [first.address, second.address];
+          return pass(undefined, { en: `${one} and ${other}`, ru: `${one} и ${other}` });
+        }
+        const seen = list(
+          Object.entries(there.vxlan).map(([vni, count]) => ({
+            en: `${count} with VNI ${vni}`,
+            ru: `${count} с VNI ${vni}`,
+          })),
         );
+        told.push({
+          en: en`${first.name} to ${second.name}: ${there.arrived} of 3 arrived, ${back.arrived} of 3 the other way, in VXLAN: ${seen}`,
+          ru: ru`от ${first.name} до ${second.name}: дошло ${there.arrived} из 3, обратно ${back.arrived} из 3, в VXLAN: ${seen}`,
+        });
       }
     }
-    const hint =
-      "tcpdump -ni eth0 udp port 4789 on both hosts shows whether the tunnel sends, and to whom.";
-    return fail(expected, told.join("; "), hint);
+    const hint = {
+      en: "tcpdump -ni eth0 udp port 4789 on both hosts shows whether the tunnel sends, and to whom.",
+      ru: "tcpdump -ni eth0 udp port 4789 на обоих хостах покажет, отправляет ли туннель что-нибудь и кому.",
+    };
+    return fail(expected, joined(told, "; "), hint);
   },
 });
 
@@ -130,7 +167,7 @@ const pair = (vxlan: (host: 1 | 2) => string, more = "") => [
 
 export const vxlanByHand: Exercise = {
   id: "overlay/vxlan-by-hand",
-  title: "A tunnel between two hosts by hand",
+  title: { en: "A tunnel between two hosts by hand", ru: "Туннель между двумя хостами вручную" },
   lesson: "overlay",
   lab: "overlay",
   requires: ["vxlan"],

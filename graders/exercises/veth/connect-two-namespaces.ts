@@ -1,5 +1,6 @@
 import { allWays, reachability } from "../../checks/reachability.ts";
 import { check, type Exercise, fail, pass } from "../../core/exercise.ts";
+import { en, joined, ru, words } from "../../core/text.ts";
 import {
   allAddresses,
   cablesOf,
@@ -15,18 +16,31 @@ type Both = Readonly<Record<(typeof names)[number], NamespaceModel>>;
 
 const exist = check<Both>({
   id: "namespaces-exist",
-  title: "Network namespaces red and blue exist",
+  title: {
+    en: "Network namespaces red and blue exist",
+    ru: "Есть сетевые пространства имён red и blue",
+  },
   async run({ facts }) {
     const { named, namespace } = firstHost(await facts());
-    const expected = "two network namespaces, red and blue, beside the host's";
+    const expected = {
+      en: "two network namespaces, red and blue, beside the host's",
+      ru: "два сетевых пространства имён, red и blue, помимо пространства хоста",
+    };
     const { red, blue } = named;
     if (!red || !blue) {
       const missing = names.filter((name) => !named[name]);
       const add = missing.map((name) => `ip netns add ${name}`).join("; ");
-      return fail(expected, `missing: ${list(missing)}`, `Make what is missing: ${add}`);
+      return fail(
+        expected,
+        { en: en`missing: ${list(missing)}`, ru: ru`не хватает: ${list(missing)}` },
+        { en: `Make what is missing: ${add}`, ru: `Создайте недостающее: ${add}` },
+      );
     }
     if (new Set([red.inode, blue.inode, namespace.inode]).size < 3) {
-      return fail(expected, "some of them are one and the same");
+      return fail(expected, {
+        en: "some of them are one and the same",
+        ru: "какие-то из них — одно и то же пространство",
+      });
     }
     return pass({ red, blue });
   },
@@ -38,7 +52,10 @@ const addresses = check<
   { both: typeof exist }
 >({
   id: "addresses",
-  title: "red has 10.10.0.1/24 and blue 10.10.0.2/24",
+  title: {
+    en: "red has 10.10.0.1/24 and blue 10.10.0.2/24",
+    ru: "У red адрес 10.10.0.1/24, у blue — 10.10.0.2/24",
+  },
   needs: { both: exist },
   run({ both }) {
     const holders = (name: (typeof names)[number]) =>
@@ -50,32 +67,51 @@ const addresses = check<
     if (missing.length === 0) return pass(found);
     const actual = names.map((name) => {
       const held = allAddresses(both[name]).filter((each) => each.interface !== "lo");
-      return `${name}: ${list(held.map(({ address, prefix }) => `${address}/${prefix}`))}`;
+      return words`${name}: ${list(held.map(({ address, prefix }) => `${address}/${prefix}`))}`;
     });
     const add = missing.map((name) => `ip -n ${name} addr add ${wanted[name]}/24 dev …`).join("; ");
-    return fail("10.10.0.1/24 in red, 10.10.0.2/24 in blue", actual.join("; "), `Give it: ${add}`);
+    return fail(
+      {
+        en: "10.10.0.1/24 in red, 10.10.0.2/24 in blue",
+        ru: "10.10.0.1/24 в red, 10.10.0.2/24 в blue",
+      },
+      joined(actual, "; "),
+      { en: `Give it: ${add}`, ru: `Назначьте: ${add}` },
+    );
   },
 });
 
 const onePair = check({
   id: "one-veth-pair",
-  title: "The two interfaces are the ends of one veth pair",
+  title: {
+    en: "The two interfaces are the ends of one veth pair",
+    ru: "Эти два интерфейса — концы одной пары veth",
+  },
   needs: { both: exist, addresses },
   run({ both: { red, blue }, addresses: { red: insides, blue: others } }) {
     const cables = cablesOf(red, [blue]).filter((each) => insides.includes(each.inside));
     const cable = cables.find(({ peer }) => others.includes(peer.name)) ?? cables[0];
     const [inside, other] = [list(insides), list(others)];
-    const expected = `${inside} in red and ${other} in blue are two ends of one cable`;
+    const expected = {
+      en: en`${inside} in red and ${other} in blue are two ends of one cable`,
+      ru: ru`${inside} в red и ${other} в blue — два конца одного кабеля`,
+    };
     if (cable === undefined) {
-      const hint =
-        "A pair is made in one go: ip link add … type veth peer name …; then each end moves into its namespace.";
-      return fail(expected, `the far end of ${inside} is not in blue`, hint);
+      const hint = {
+        en: "A pair is made in one go: ip link add … type veth peer name …; then each end moves into its namespace.",
+        ru: "Пару создают одной командой: ip link add … type veth peer name …; потом каждый конец переезжает в своё пространство имён.",
+      };
+      const actual = {
+        en: en`the far end of ${inside} is not in blue`,
+        ru: ru`другой конец ${inside} не в blue`,
+      };
+      return fail(expected, actual, hint);
     }
     if (!others.includes(cable.peer.name)) {
-      return fail(
-        expected,
-        `the far end of ${cable.inside} is ${cable.peer.name}, and the address is on ${other}`,
-      );
+      return fail(expected, {
+        en: en`the far end of ${cable.inside} is ${cable.peer.name}, and the address is on ${other}`,
+        ru: ru`другой конец ${cable.inside} — ${cable.peer.name}, а адрес на ${other}`,
+      });
     }
     const ends = [
       { space: "red", link: cable.near },
@@ -84,25 +120,32 @@ const onePair = check({
     const plugged = ends.find(({ link }) => link.master !== null);
     if (plugged !== undefined) {
       const { space, link } = plugged;
-      const actual = `${link.name} in ${space} is a port of ${link.master}`;
-      return fail("no bridge is in between", actual);
+      const actual = {
+        en: `${link.name} in ${space} is a port of ${link.master}`,
+        ru: `${link.name} в ${space} — порт моста ${link.master}`,
+      };
+      return fail({ en: "no bridge is in between", ru: "моста между ними нет" }, actual);
     }
     const down = ends.filter(({ link }) => !isUp(link));
     if (down.length === 0) return pass();
     const up = down.map(({ space, link }) => `ip -n ${space} link set ${link.name} up`).join("; ");
+    const off = list(down.map(({ link }) => link.name));
     return fail(
-      "both ends are up",
-      `down: ${list(down.map(({ link }) => link.name))}`,
-      `Bring them up: ${up}`,
+      { en: "both ends are up", ru: "оба конца включены" },
+      { en: en`down: ${off}`, ru: ru`выключено: ${off}` },
+      { en: `Bring them up: ${up}`, ru: `Включите: ${up}` },
     );
   },
 });
 
 const reach = reachability({
   id: "ping-each-other",
-  title: "red and blue ping each other",
+  title: { en: "red and blue ping each other", ru: "red и blue пингуют друг друга" },
   needs: { both: exist, addresses, onePair },
-  hint: "Look at ip -n red route, and at rules that drop: nft list ruleset in each namespace.",
+  hint: {
+    en: "Look at ip -n red route, and at rules that drop: nft list ruleset in each namespace.",
+    ru: "Посмотрите ip -n red route и нет ли правил, которые отбрасывают пакеты: nft list ruleset в каждом пространстве имён.",
+  },
   ways: () =>
     allWays(
       names.map((name) => ({ label: name, at: { kind: "named", name }, address: wanted[name] })),
@@ -117,7 +160,7 @@ const up = "ip -n red link set to-blue up; ip -n blue link set to-red up\n";
 
 export const connectTwoNamespaces: Exercise = {
   id: "veth/connect-two-namespaces",
-  title: "A cable between two namespaces",
+  title: { en: "A cable between two namespaces", ru: "Кабель между двумя пространствами имён" },
   lesson: "veth",
   lab: "veth",
   requires: [],

@@ -9,44 +9,70 @@ const webRuns = containerRuns("web", "docker run -d --name web nginx");
 
 const answered = check<string>({
   id: "answer-given",
-  title: `The answer is in ${ANSWER_FILE}`,
+  title: { en: `The answer is in ${ANSWER_FILE}`, ru: `Ответ лежит в ${ANSWER_FILE}` },
   async run({ lab, signal }) {
     const file = await lab.host().hand().readFile(ANSWER_FILE, { maxBytes: MAX_BYTES, signal });
-    const expected = "a file with the name of an interface";
-    const hint = `Write it: mkdir -p ${ANSWER_FILE.replace("/answer", "")}; echo NAME > ${ANSWER_FILE}`;
+    const expected = { en: "a file with the name of an interface", ru: "файл с именем интерфейса" };
+    const write = `mkdir -p ${ANSWER_FILE.replace("/answer", "")}; echo`;
+    const hint = {
+      en: `Write it: ${write} NAME > ${ANSWER_FILE}`,
+      ru: `Запишите его: ${write} ИМЯ > ${ANSWER_FILE}`,
+    };
     if ("problem" in file) return fail(expected, `${ANSWER_FILE}: ${file.problem}`, hint);
     const text = file.text.trim();
     if (/^[^\s/]{1,15}$/.test(text)) return pass(text, text);
     return fail(
       expected,
       text === ""
-        ? "the file is empty"
-        : `${JSON.stringify(text.slice(0, 60))} is no interface's name`,
+        ? { en: "the file is empty", ru: "файл пуст" }
+        : {
+            en: `${JSON.stringify(text.slice(0, 60))} is no interface's name`,
+            ru: `${JSON.stringify(text.slice(0, 60))} — не имя интерфейса`,
+          },
     );
   },
 });
 
 const right = check({
   id: "names-the-peer",
-  title: "It names the host's end of the cable of web's eth0",
+  title: {
+    en: "It names the host's end of the cable of web's eth0",
+    ru: "В нём назван хостовый конец кабеля, на котором висит eth0 контейнера web",
+  },
   needs: { web: webRuns, answer: answered },
   async run({ facts, web, answer }) {
     const { namespace, containers } = firstHost(await facts());
     const cable = cablesOf(web.namespace, [namespace]).find(({ inside }) => inside === "eth0");
-    const expected = "the far end of web's eth0";
-    if (cable === undefined) return fail(expected, "web's eth0 has no far end on the host");
+    const expected = { en: "the far end of web's eth0", ru: "другой конец eth0 контейнера web" };
+    if (cable === undefined) {
+      return fail(expected, {
+        en: "web's eth0 has no far end on the host",
+        ru: "у eth0 контейнера web нет другого конца на хосте",
+      });
+    }
     const name = answer.replace(/@.*$/, "");
     if (name === cable.peer.name) return pass();
-    const hint =
-      "ip -d link in web's namespace shows eth0@if and a number: the index of its far end on the host.";
+    const hint = {
+      en: "ip -d link in web's namespace shows eth0@if and a number: the index of its far end on the host.",
+      ru: "ip -d link в пространстве имён web показывает eth0@if и число: это индекс другого конца на хосте.",
+    };
     const link = namespace.links.find((each) => each.name === name);
-    if (link === undefined) return fail(expected, `the host has no interface ${name}`, hint);
+    if (link === undefined) {
+      const actual = {
+        en: `the host has no interface ${name}`,
+        ru: `интерфейса ${name} на хосте нет`,
+      };
+      return fail(expected, actual, hint);
+    }
     const owner = containers.find(
       (each) =>
         each.namespace && cablesOf(each.namespace, [namespace]).some(({ peer }) => peer === link),
     );
-    const whose = owner === undefined ? "is not web's" : `is ${owner.name}'s`;
-    return fail(expected, `${name} ${whose}`, hint);
+    const whose =
+      owner === undefined
+        ? { en: `${name} is not web's`, ru: `${name} ведёт не к web` }
+        : { en: `${name} is ${owner.name}'s`, ru: `${name} ведёт к ${owner.name}` };
+    return fail(expected, whose, hint);
   },
 });
 
@@ -54,7 +80,7 @@ const write = (value: string) => `mkdir -p /root/veth/find-host-peer; ${value} >
 
 export const findHostPeer: Exercise = {
   id: "veth/find-host-peer",
-  title: "Which cable is web's",
+  title: { en: "Which cable is web's", ru: "Какой кабель ведёт к web" },
   lesson: "veth",
   lab: "veth",
   requires: [],

@@ -1,8 +1,9 @@
 /** One open file: its text, what is on the lab's disk, and what to do where the two went apart. */
+
+import { plural } from "../../../graders/core/plural.ts";
 import { ApiError } from "../../http-client/request.ts";
 import { fill } from "../../i18n/fill.ts";
 import type { LabText } from "../../i18n/lab.ts";
-import { plural } from "../../i18n/plural.ts";
 import {
   askDialog,
   create,

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { inLanguage } from "../../../graders/core/text.ts";
 import {
   matchWorkers,
   QUEUES,
@@ -39,7 +40,7 @@ const match = (entries: readonly Registration[], processes: readonly ProcessFact
   const { workers, others } = matchWorkers(entries, processes, NOW_MS);
   return {
     workers: workers.map(({ name, process: { pid } }) => `${name} is ${pid}`),
-    others: others.map(({ registration, why }) => `${registration.name}: ${why}`),
+    others: others.map(({ registration, why }) => `${registration.name}: ${inLanguage(why, "en")}`),
   };
 };
 

@@ -89,6 +89,25 @@ test("are listed like the course's, whether named by an option, by the environme
   expect(JSON.parse(asModule.stdout).at(-1)).toMatchObject({ exercise: "bridge/mine" });
 });
 
+test("titles are listed in the language that is asked for, and in their only one", async () => {
+  const russian = await list([
+    "--format",
+    "json",
+    "--language",
+    "ru",
+    "--plugin",
+    plugin(`[${exercise}]`),
+  ]);
+  const titles = JSON.parse(russian.stdout).map(({ title }: { title: string }) => title);
+  expect(titles).toContain("Мост и три пространства имён вручную");
+  expect(titles.at(-1)).toBe("Mine");
+  const unknown = await list(["--language", "rus"]);
+  expect([unknown.code, unknown.stderr]).toEqual([
+    2,
+    expect.stringContaining('There is no language "rus". Did you mean "ru"?'),
+  ]);
+});
+
 test("a plug-in that is wrong is refused with what is wrong and how to mend it", async () => {
   expect(await refusal("/nowhere")).toMatchInlineSnapshot(`
     "error There is no plug-in /nowhere: no such folder or module.
@@ -161,6 +180,19 @@ test("a plug-in that is wrong is refused with what is wrong and how to mend it",
       exercise bridge/mine, wrongAnswers[1].name: "not" is taken: take another name
       exercise bridge/mine, wrongAnswers[0].rejectedBy: there is no check "on": take one of two
       exercise bridge/mine, wrongAnswers[1].rejectedBy: there is no check "on": take one of two
+    A right one:"
+  `);
+  expect(
+    await refusal(
+      plugin(
+        `[{ ...${exercise}, title: { en: "Mine" } },
+          { ...${exercise}, id: "bridge/other", checks: [{ ...one, title: { en: "One" } }] }]`,
+      ),
+    ),
+  ).toMatchInlineSnapshot(`
+    "error PLUGIN/exercises.ts has exercises that are wrong:
+      exercise bridge/mine, title: write a text, or the same in both languages: { en, ru }
+      exercise bridge/other, checks[0].title: write a text, or the same in both languages: { en, ru }
     A right one:"
   `);
   expect(await refusal(plugin(`[${exercise}, ${exercise}]`))).toMatchInlineSnapshot(`

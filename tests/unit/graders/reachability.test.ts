@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { allWays, judgeWays, type Target } from "../../../graders/checks/reachability.ts";
+import { inLanguage, type Text } from "../../../graders/core/text.ts";
 
 const place = (label: string): Target => ({
   label,
@@ -7,6 +8,7 @@ const place = (label: string): Target => ({
   address: "10.0.0.1",
 });
 const [red, green, blue] = [place("red"), place("green"), place("blue")];
+const english = (text: Text) => inLanguage(text, "en");
 const seen = "0 of 3 echo requests arrived, 0 were answered";
 
 test("ways that are as they should be pass with the grid", () => {
@@ -22,13 +24,13 @@ test("a failure prints the grid as it should be and as it is, and what was seen 
   }));
   const result = judgeWays(tried, "Look at blue.");
   if (result.status !== "failed") throw new Error("It passed.");
-  expect(result.expected).toMatchInlineSnapshot(`
+  expect(english(result.expected)).toMatchInlineSnapshot(`
     "from \\ to  red  green  blue
     red        ·    ✔      ✔
     green      ✔    ·      ✔
     blue       ✔    ✔      ·"
   `);
-  expect(result.actual).toMatchInlineSnapshot(`
+  expect(english(result.actual)).toMatchInlineSnapshot(`
     "from \\ to  red  green  blue
     red        ·    ✔      ✖
     green      ✔    ·      ✖
@@ -54,7 +56,7 @@ test("several protocols have a column each, and what should not reach fails wher
   ] as const;
   const result = judgeWays(tried);
   if (result.status !== "failed") throw new Error("It passed.");
-  expect(`${result.expected}\n\n${result.actual}`).toMatchInlineSnapshot(`
+  expect(`${english(result.expected)}\n\n${english(result.actual)}`).toMatchInlineSnapshot(`
     "from \\ to  blue ping  blue tcp/80
     red        ✔          ✖
     green      ·          ✔
@@ -70,5 +72,10 @@ test("of very many wrong ways the first are told, and how many more there are", 
   const places = Array.from({ length: 5 }, (_, index) => place(`n${index}`));
   const tried = allWays(places).map((way) => ({ ...way, reached: false, seen }));
   const result = judgeWays(tried);
-  expect(result).toMatchObject({ actual: expect.stringMatching(/\nand 14 more$/) });
+  expect(result).toMatchObject({
+    actual: {
+      en: expect.stringMatching(/\nand 14 more$/),
+      ru: expect.stringMatching(/^от \\ до.*\nот n0 до n1 \(ping\): .*\nи ещё 14$/s),
+    },
+  });
 });

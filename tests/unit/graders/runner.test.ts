@@ -8,7 +8,7 @@ import {
   fail,
   pass,
 } from "../../../graders/core/exercise.ts";
-import type { CheckResult } from "../../../graders/core/results.ts";
+import { type CheckResult, type ExerciseResult, resultIn } from "../../../graders/core/results.ts";
 import { gradeExercise, gradeExercises, observeEdges } from "../../../graders/core/runner.ts";
 import type { LabModel } from "../../../graders/facts/model.ts";
 import { type Lab, SandboxError } from "../../../sandbox/index.ts";
@@ -27,6 +27,7 @@ const exercise = (...checks: Check[]): Exercise => ({
   wrongAnswers: [],
 });
 
+const told = (result: ExerciseResult) => resultIn(result, "en").checks;
 const statuses = (checks: readonly CheckResult[]) => checks.map(({ id, status }) => [id, status]);
 
 test("hands the values of passed checks on, by name", async () => {
@@ -57,8 +58,8 @@ test("skips what builds on a check that did not pass, and says on which", async 
     ["root", "failed"],
     ["alone", "passed"],
   ]);
-  expect(result.checks[1]).toMatchObject({ because: "“The root” did not pass" });
-  expect(result.checks[0]).toMatchObject({ because: "“The root” did not pass" });
+  expect(told(result)[1]).toMatchObject({ because: "“The root” did not pass" });
+  expect(told(result)[0]).toMatchObject({ because: "“The root” did not pass" });
   expect(result.checks[2]).toMatchObject({ expected: "x", actual: "y", hint: "look" });
 });
 
@@ -85,7 +86,7 @@ test("takes a throw, a timeout and a lab that broke for errors, never for verdic
   const above = check({ id: "above", title: "Above", needs: { slow }, run: () => pass() });
   const result = await gradeExercise(exercise(thrown, slow, broken, wrong, above), lab);
   expect(result.status).toBe("errored");
-  expect(result.checks).toMatchObject([
+  expect(told(result)).toMatchObject([
     { status: "errored", error: "TypeError: oops" },
     { status: "errored", error: "no result within 0.03 s" },
     { status: "errored", error: "no answer (inner-engine-timeout)" },
@@ -173,7 +174,7 @@ test("a check of what passes by stays passed in a lab, whatever its needs say la
   expect(runs).toBe(3);
   expect(await observeEdges([one], remembering, options)).toBe(false);
   const result = await gradeExercise(one, remembering);
-  expect(result.checks).toMatchObject([
+  expect(told(result)).toMatchObject([
     { id: "base", status: "failed" },
     { id: "seen", status: "passed", actual: "seen on 2023-11-14T22:13:20.000Z" },
   ]);
@@ -201,7 +202,7 @@ test("holds back what disturbs the student while a lab is watched, and never cal
   const one = exercise(calm, restarts, after, starts);
   const busy = await gradeExercise(one, lab, { watching: "busy" });
   expect([busy.status, runs]).toEqual(["skipped", 0]);
-  expect(busy.checks.slice(1)).toMatchObject([
+  expect(told(busy).slice(1)).toMatchObject([
     { because: "it restarts the client, so it runs only when you ask for a check" },
     { because: "it restarts the client, so it runs only when you ask for a check" },
     { because: "it starts containers, so it waits until nothing changes for a while" },

@@ -27,6 +27,15 @@ test("every outcome of a check is visible", () => {
   expect(pass(evil, evil)).toEqual({ status: "passed", value: evil, actual: visible(evil) });
 });
 
+test("a text in both languages is visible in both, and each says in its own how much was cut", () => {
+  const { expected } = fail({ en: evil, ru: `Сеть ${evil}` }, "", "");
+  expect(expected).toEqual({ en: visible(evil), ru: `Сеть ${visible(evil)}` });
+  expect(visible({ en: "x", ru: "я".repeat(4021) })).toEqual({
+    en: "x",
+    ru: `${"я".repeat(4000)}… (ещё 21 символ)`,
+  });
+});
+
 test("JSON on standard output moves no terminal, and is the same value", () => {
   const printed = jsonText({ [evil]: evil });
   // biome-ignore lint/suspicious/noControlCharactersInRegex: looks for what a terminal acts on

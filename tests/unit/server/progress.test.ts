@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import type { CheckResult, ExerciseResult } from "../../../graders/index.ts";
+import { type CheckResult, type ExerciseResult, resultIn } from "../../../graders/index.ts";
 import { openDatabase } from "../../../src/server/database.ts";
 import { ApiError } from "../../../src/server/errors.ts";
 import {
@@ -189,6 +189,25 @@ test("goes along to another session as a file, and twice changes nothing", () =>
   expect(progress.of(others)).toEqual(progress.of(mine));
 });
 
+test("keeps what graders say in both languages, and reads what was kept or exported in English alone", () => {
+  const title = { en: "There is a bridge", ru: "Есть мост" };
+  const words = { en: "none", ru: "нет" };
+  const [check] = result("failed").checks;
+  const checks = [{ ...check, title, expected: "lab0", actual: words } as CheckResult];
+  progress.record(mine, { ...result("failed"), checks });
+  const stored = () => progress.of(mine).exercises[exercise]?.last as ExerciseResult;
+  expect(stored().checks).toEqual(checks);
+  expect(resultIn(stored(), "ru").checks).toMatchObject([{ title: "Есть мост", actual: "нет" }]);
+  progress.merge(others, parseProgressFile(progressFile(progress.of(mine)).text));
+  expect(progress.of(others)).toEqual(progress.of(mine));
+
+  const older = { ...JSON.parse(progressFile(progress.of(mine)).text), version: 1 };
+  older.exercises[exercise].last = result("failed");
+  older.exercises[exercise].lastAtMs += 1;
+  const english = parseProgressFile(JSON.stringify(older)).exercises[exercise]?.last;
+  expect(resultIn(english as ExerciseResult, "ru")).toEqual(result("failed"));
+});
+
 test("merges so that neither side loses a pass", () => {
   progress.record(mine, result("passed"));
   progress.answerQuiz(mine, "bridge/arp", { answer: 1, right: true });
@@ -270,7 +289,7 @@ test("says of a file what is wrong with it, and takes nothing of it", () => {
     told([]),
     told(null),
     told({ ...good, format: "other" }),
-    told({ ...good, version: 2 }),
+    told({ ...good, version: 3 }),
     told({ ...good, version: "1" }),
     told({ ...good, lessons: entries(101) }),
     told({ ...good, lessons: { "../etc": { readAtMs: 1 } } }),
@@ -301,6 +320,9 @@ test("says of a file what is wrong with it, and takes nothing of it", () => {
       file.exercises[exercise].last.checks[0].title = "t".repeat(5000);
     }),
     changed((file) => {
+      file.exercises[exercise].last.checks[0].title = { en: "A bridge" };
+    }),
+    changed((file) => {
       const [check] = file.exercises[exercise].last.checks;
       file.exercises[exercise].last.checks = Array(101).fill(check);
     }),
@@ -311,8 +333,8 @@ test("says of a file what is wrong with it, and takes nothing of it", () => {
       "The file can't be read: the file: Invalid input: expected object, received array.",
       "The file can't be read: the file: Invalid input: expected object, received null.",
       "The file can't be read: format: this is no progress of Patchbay.",
-      "The file was written by a newer Patchbay (version 2; this one reads 1).",
-      "The file can't be read: version: this Patchbay reads version 1.",
+      "The file was written by a newer Patchbay (version 3; this one reads up to 2).",
+      "The file can't be read: version: this Patchbay reads versions 1 and 2.",
       "The file has more than 100 lessons.",
       "The file can't be read: lessons.../etc: no lesson's name.",
       "The file can't be read: lessons.xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx: no lesson's name.",
@@ -327,6 +349,7 @@ test("says of a file what is wrong with it, and takes nothing of it", () => {
       "The file can't be read: exercises.bridge/by-hand: an exercise that passed has a time when it did.",
       "The file has a result of bridge/by-hand under bridge/other.",
       "The file can't be read: exercises.bridge/by-hand.last.checks.0.title: Too big: expected string to have <=2001 characters.",
+      "The file can't be read: exercises.bridge/by-hand.last.checks.0.title: Invalid input.",
       "The file can't be read: exercises.bridge/by-hand.last.checks: Too big: expected array to have <=100 items.",
     ]
   `);

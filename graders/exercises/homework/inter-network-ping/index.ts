@@ -12,7 +12,10 @@ import { wrongAnswers } from "./wrong-answers.ts";
 
 export const interNetworkPing: Exercise = {
   id: "homework/inter-network-ping",
-  title: "Connectivity between containers in two different networks",
+  title: {
+    en: "Connectivity between containers in two different networks",
+    ru: "Связность контейнеров из двух разных сетей",
+  },
   lesson: "iptables",
   lab: "iptables",
   requires: [],

@@ -3,6 +3,8 @@ import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type LabHost, SandboxError } from "../../../../sandbox/index.ts";
 import { check, type Failed, fail, pass } from "../../../core/exercise.ts";
+import { NoVerdict } from "../../../core/fault.ts";
+import { counted, en, inLanguage, joined, ru, type Text, words } from "../../../core/text.ts";
 import { collectHost } from "../../../facts/collect.ts";
 import type { ContainerModel, HostModel } from "../../../facts/model.ts";
 import { list } from "../../../facts/model.ts";
@@ -38,40 +40,52 @@ const PROBE_SECONDS = 60;
 
 const START = `cd ${FOLDER} && docker compose up -d`;
 
+const workersOf = (count: number) => counted(count, "воркер", "воркера", "воркеров");
+
 /** The sentence that a check says while it waits. */
-type Progress = (text: string) => void;
+type Progress = (text: Text) => void;
 
 async function withFiles(host: LabHost, failure: Failed, signal: AbortSignal): Promise<Failed> {
   const problems = await fileProblems(host, signal);
   if (problems.length === 0) return failure;
-  const actual = `${failure.actual}; compose can't read the project: ${problems.join("; ")}`;
-  return {
-    ...failure,
-    actual,
-    hint: `Mend the file; ${FOLDER} has it. Then: docker compose up -d`,
-  };
+  const told = joined(problems, "; ");
+  return fail(
+    failure.expected,
+    {
+      en: en`${failure.actual}; compose can't read the project: ${told}`,
+      ru: ru`${failure.actual}; compose не может прочитать проект: ${told}`,
+    },
+    {
+      en: `Mend the file; ${FOLDER} has it. Then: docker compose up -d`,
+      ru: `Исправьте файл, он лежит в ${FOLDER}. Потом: docker compose up -d`,
+    },
+  );
 }
 
 /** What is up with the services that NetBox needs, in words. */
-function statesOf(host: HostModel): string {
+function statesOf(host: HostModel): Text {
   const services = ["netbox", "postgres", "redis", "redis-cache"];
-  return services
-    .map((service) => {
-      const [first] = containersOf(host, service);
-      if (first === undefined) return `${service}: no container`;
-      const { state, health } = first;
-      return `${service}: ${state === "running" ? (health ?? "runs") : state}`;
-    })
-    .join(", ");
+  const states = services.map((service): Text => {
+    const [first] = containersOf(host, service);
+    if (first === undefined) {
+      return { en: `${service}: no container`, ru: `${service}: контейнера нет` };
+    }
+    const { state, health } = first;
+    return words`${service}: ${state === "running" ? (health ?? { en: "runs", ru: "работает" }) : state}`;
+  });
+  return joined(states, ", ");
 }
 
 export const stackRuns = check<ContainerModel>({
   id: "stack-runs",
-  title: "NetBox runs and answers",
+  title: { en: "NetBox runs and answers", ru: "NetBox работает и отвечает" },
   timeoutMs: START_PATIENCE_MS + 30_000,
   async run({ lab, progress, signal }) {
     const host = lab.host();
-    const expected = "service netbox runs, and its health check says healthy";
+    const expected = {
+      en: "service netbox runs, and its health check says healthy",
+      ru: "сервис netbox работает, и проверка здоровья говорит healthy",
+    };
     const deadlineMs = performance.now() + START_PATIENCE_MS;
     for (;;) {
       const now = await collectHost(host, signal);
@@ -80,16 +94,23 @@ export const stackRuns = check<ContainerModel>({
         ({ state }) => state === "created" || state === "restarting",
       );
       if (web !== undefined && web.health !== "starting" && web.health !== "unhealthy") {
-        return pass(web, `${web.name}, ${web.health ?? "without a health check"}`);
+        const unchecked = { en: "without a health check", ru: "без проверки здоровья" };
+        return pass(web, words`${web.name}, ${web.health ?? unchecked}`);
       }
       const coming = web === undefined ? waits : web.health === "starting";
       if (!coming || performance.now() > deadlineMs) {
         const hint = coming
-          ? `See what it waits for: cd ${FOLDER} && docker compose logs netbox`
-          : `Start the stack: ${START}`;
+          ? {
+              en: `See what it waits for: cd ${FOLDER} && docker compose logs netbox`,
+              ru: `Посмотрите, чего он ждёт: cd ${FOLDER} && docker compose logs netbox`,
+            }
+          : { en: `Start the stack: ${START}`, ru: `Запустите сервисы: ${START}` };
         return withFiles(host, fail(expected, statesOf(now), hint), signal);
       }
-      progress(`NetBox is still starting: ${statesOf(now)}`);
+      progress({
+        en: en`NetBox is still starting: ${statesOf(now)}`,
+        ru: ru`NetBox ещё запускается: ${statesOf(now)}`,
+      });
       await sleep(1000, undefined, { signal });
     }
   },
@@ -102,18 +123,33 @@ interface Found {
 
 export const queueFound = check({
   id: "queue-found",
-  title: "Its job queues lie in a Redis that answers",
+  title: {
+    en: "Its job queues lie in a Redis that answers",
+    ru: "Его очереди заданий лежат в Redis, который отвечает",
+  },
   needs: { web: stackRuns },
   timeoutMs: 60_000,
   async run({ lab, web, signal }) {
     const host = lab.host();
     const settings = await readSettings(host, web, signal);
-    const expected = "NetBox is set to a Redis that keeps its job queues";
+    const expected = {
+      en: "NetBox is set to a Redis that keeps its job queues",
+      ru: "в настройках NetBox указан Redis, который хранит его очереди заданий",
+    };
     if ("problem" in settings) return fail(expected, settings.problem);
     const { host: name, port } = settings.queue;
     const address = await addressOf(host, web.pid, name, signal);
-    const hint = `See REDIS_HOST in ${FOLDER}/env/netbox.env, and: docker compose ps redis`;
-    if (address === undefined) return fail(expected, `nothing is called "${name}" there`, hint);
+    const hint = {
+      en: `See REDIS_HOST in ${FOLDER}/env/netbox.env, and: docker compose ps redis`,
+      ru: `Посмотрите REDIS_HOST в ${FOLDER}/env/netbox.env и docker compose ps redis`,
+    };
+    if (address === undefined) {
+      const actual = {
+        en: `nothing is called "${name}" there`,
+        ru: `имя "${name}" там никому не принадлежит`,
+      };
+      return fail(expected, actual, hint);
+    }
     const queue: Queue = {
       host,
       from: { kind: "pid", pid: web.pid },
@@ -126,43 +162,53 @@ export const queueFound = check({
       links.some((link) => link.addresses.some((each) => each.address === address)),
     );
     const listens = there?.sockets.some((each) => each.protocol === "tcp" && each.port === port);
-    if (!listens) return fail(expected, `nothing listens on ${address}:${port} (${name})`, hint);
+    if (!listens) {
+      const place = `${address}:${port} (${name})`;
+      const actual = { en: `nothing listens on ${place}`, ru: `на ${place} никто не слушает` };
+      return fail(expected, actual, hint);
+    }
     try {
       await askQueue(queue, [["PING"]], signal);
     } catch (error) {
       if (!(error instanceof SandboxError) || error.code === "probe-timeout") throw error;
       return fail(expected, `${name} (${address}:${port}): ${error.message}`, hint);
     }
+    const { database } = settings.queue;
     return pass<Found>(
       { queue, settings },
-      `${name}, ${address}:${port}, database ${settings.queue.database}`,
+      {
+        en: `${name}, ${address}:${port}, database ${database}`,
+        ru: `${name}, ${address}:${port}, база ${database}`,
+      },
     );
   },
 });
 
 /** A worker as a student finds it: by its container. */
-function placeOf(worker: Worker, containers: readonly ContainerModel[]): string {
+function placeOf(worker: Worker, containers: readonly ContainerModel[]): Text {
   const container = containers.find(({ id }) => id === worker.process.container);
-  return `${container?.name ?? "no container"} (pid ${worker.ownPid})`;
+  const nowhere = { en: "no container", ru: "вне контейнера" };
+  return words`${container?.name ?? nowhere} (pid ${worker.ownPid})`;
 }
 
 /** By container, with the number of workers where it has several. */
-function told(workers: readonly Worker[], containers: readonly ContainerModel[]): string {
+function told(workers: readonly Worker[], containers: readonly ContainerModel[]): Text {
+  const outside = { en: "outside of containers", ru: "вне контейнеров" };
   const places = Map.groupBy(workers, ({ process }) => process.container);
   const names = [...places].map(([id, members]) => {
-    const name =
-      containers.find((container) => container.id === id)?.name ?? "outside of containers";
-    return members.length === 1 ? name : `${name} (${members.length})`;
+    const name = containers.find((container) => container.id === id)?.name ?? outside;
+    return members.length === 1 ? name : words`${name} (${members.length})`;
   });
-  return list(names.toSorted());
+  const key = (name: Text) => inLanguage(name, "en");
+  return list(names.toSorted((a, b) => (key(a) < key(b) ? -1 : 1)));
 }
 
-function refused({ others }: Survey): string {
+function refused({ others }: Survey): Text {
   if (others.length === 0) return "";
   const reasons = others.map(
-    ({ registration, why }) => `${registration.name.slice(0, 8)} (${why})`,
+    ({ registration, why }) => words`${registration.name.slice(0, 8)} (${why})`,
   );
-  return `; not counted: ${list(reasons)}`;
+  return { en: en`; not counted: ${list(reasons)}`, ru: ru`; не засчитаны: ${list(reasons)}` };
 }
 
 /** Looks until nobody is on the way any more; `starting` is how many still were when the patience ended. */
@@ -185,42 +231,63 @@ async function settled(
     const enough = workers.length >= FEWEST && workers.length + starting <= MOST;
     const done = starting === 0 || enough || workers.length > MOST;
     if (done || nowMs > deadlineMs) return { ...survey, starting };
-    progress(`${workers.length} workers serve the queues, ${starting} more are starting`);
+    progress({
+      en: `${workers.length} workers serve the queues, ${starting} more are starting`,
+      ru: `очереди обслуживают: ${workersOf(workers.length)}; ещё запускаются: ${starting}`,
+    });
     await sleep(1000, undefined, { signal });
   }
 }
 
 export const fiveToTen = check({
   id: "five-to-ten-workers",
-  title: `${FEWEST} to ${MOST} RQ workers serve the queues ${QUEUES.join(", ")}`,
+  title: {
+    en: `${FEWEST} to ${MOST} RQ workers serve the queues ${QUEUES.join(", ")}`,
+    ru: `Очереди ${QUEUES.join(", ")} обслуживают от ${FEWEST} до ${MOST} воркеров RQ`,
+  },
   needs: { found: queueFound },
   timeoutMs: WORKERS_PATIENCE_MS + 60_000,
   async run({ lab, found, progress, signal }) {
     const survey = await settled(found.queue, progress, signal);
     const { workers, starting } = survey;
     const { containers } = await collectHost(lab.host(), signal);
-    const expected = `${FEWEST} to ${MOST} workers, each a living process that serves ${QUEUES.join(", ")} of NetBox's own Redis`;
-    const count = `${workers.length}: ${told(workers, containers)}`;
+    const queues = QUEUES.join(", ");
+    const expected = {
+      en: `${FEWEST} to ${MOST} workers, each a living process that serves ${queues} of NetBox's own Redis`,
+      ru: `от ${FEWEST} до ${MOST} воркеров, каждый — живой процесс, который обслуживает ${queues} в Redis самого NetBox`,
+    };
+    const count = words`${workers.length}: ${told(workers, containers)}`;
     if (workers.length >= FEWEST && workers.length <= MOST) {
       return pass<Survey & Found>({ ...survey, ...found }, count);
     }
-    const late = starting > 0 ? `; ${starting} are still starting` : "";
-    const actual = `${count}${late}${refused(survey)}`;
+    const late: Text =
+      starting > 0
+        ? { en: `; ${starting} are still starting`, ru: `; ещё запускаются: ${starting}` }
+        : "";
+    const actual = words`${count}${late}${refused(survey)}`;
     if (workers.length > MOST) {
-      return fail(
-        expected,
-        actual,
-        "Each worker takes memory and a connection to the database: scale down.",
-      );
+      return fail(expected, actual, {
+        en: "Each worker takes memory and a connection to the database: scale down.",
+        ru: "Каждому воркеру нужны память и соединение с базой данных: уменьшите их число.",
+      });
     }
     const strays = survey.unregistered.filter(({ connections }) => connections.length === 0);
     const hint =
       survey.others.length > 0
-        ? "An entry in Redis is no worker yet: it must be a process that lives, runs, and waits at the queues high, default and low."
+        ? {
+            en: "An entry in Redis is no worker yet: it must be a process that lives, runs, and waits at the queues high, default and low.",
+            ru: "Запись в Redis ещё не воркер: нужен живой, работающий процесс, который ждёт у очередей high, default и low.",
+          }
         : strays.length > 0 && starting === 0
-          ? "There are rqworker processes that are not connected to this Redis: see their REDIS_HOST, and docker compose logs netbox-worker"
+          ? {
+              en: "There are rqworker processes that are not connected to this Redis: see their REDIS_HOST, and docker compose logs netbox-worker",
+              ru: "Есть процессы rqworker, которые не соединены с этим Redis: посмотрите их REDIS_HOST и docker compose logs netbox-worker",
+            }
           : workers.length === 1
-            ? "Several replicas, several processes in one container, several services: each way is right. docker compose exec netbox /opt/netbox/netbox/manage.py rqstats shows what NetBox sees."
+            ? {
+                en: "Several replicas, several processes in one container, several services: each way is right. docker compose exec netbox /opt/netbox/netbox/manage.py rqstats shows what NetBox sees.",
+                ru: "Несколько реплик, несколько процессов в одном контейнере, несколько сервисов: годится любой способ. Что видит NetBox, покажет docker compose exec netbox /opt/netbox/netbox/manage.py rqstats.",
+              }
             : undefined;
     return withFiles(lab.host(), fail(expected, actual, hint), signal);
   },
@@ -286,11 +353,18 @@ async function watchJobs(
         const { ended, output } = await container.look();
         if (sayings(output).enqueued !== undefined) enqueuedMs = lastGrowthMs = performance.now();
         else if (ended || performance.now() - startMs > PROBE_BOOT_MS) {
-          const why = ended ? lastLine(output) : "it did not get ready in time";
-          throw new Error(
-            `NetBox's own code could not enqueue jobs with the settings of this stack: ${why}`,
-          );
-        } else progress("NetBox gets ready to enqueue jobs");
+          const late = { en: "it did not get ready in time", ru: "он не подготовился вовремя" };
+          const why = ended ? lastLine(output) : late;
+          throw new NoVerdict({
+            en: en`NetBox's own code could not enqueue jobs with the settings of this stack: ${why}`,
+            ru: ru`код самого NetBox с настройками этого проекта не смог поставить задания в очередь: ${why}`,
+          });
+        } else {
+          progress({
+            en: "NetBox gets ready to enqueue jobs",
+            ru: "NetBox готовится ставить задания в очередь",
+          });
+        }
       } else {
         const now = await running({ queue, workers }, mark, signal);
         if (now.length > most.length) {
@@ -298,7 +372,10 @@ async function watchJobs(
           lastGrowthMs = performance.now();
         }
         if (most.length >= FEWEST || performance.now() - lastGrowthMs > PICKUP_MS) break;
-        progress(`${now.length} jobs run at the same time`);
+        progress({
+          en: `${now.length} jobs run at the same time`,
+          ru: `заданий выполняется одновременно: ${now.length}`,
+        });
       }
       await sleep(POLL_MS, undefined, { signal });
     }
@@ -320,46 +397,77 @@ async function ended(container: TrustedContainer): Promise<void> {
 export const jobsSideBySide = check({
   id: "jobs-side-by-side",
   startsContainers: true,
-  title: `${FEWEST} jobs run at the same time`,
+  title: {
+    en: `${FEWEST} jobs run at the same time`,
+    ru: `Одновременно выполняются ${FEWEST} заданий`,
+  },
   needs: { web: stackRuns, survey: fiveToTen },
   timeoutMs: PROBE_BOOT_MS + 3 * PICKUP_MS + 60_000,
   async run({ lab, web, survey, progress, signal }) {
-    const expected = `${FEWEST} jobs that NetBox enqueues run at the same time, each by another worker`;
+    const expected = {
+      en: `${FEWEST} jobs that NetBox enqueues run at the same time, each by another worker`,
+      ru: `${FEWEST} заданий, которые ставит в очередь NetBox, выполняются одновременно, каждое своим воркером`,
+    };
     if (survey.suspended) {
-      const hint = "Workers that were suspended take no jobs: manage.py rqresume";
-      return fail(expected, "the workers are suspended", hint);
+      return fail(
+        expected,
+        { en: "the workers are suspended", ru: "воркеры приостановлены" },
+        {
+          en: "Workers that were suspended take no jobs: manage.py rqresume",
+          ru: "Приостановленные воркеры заданий не берут: manage.py rqresume",
+        },
+      );
     }
     const { most, jobs } = await watchJobs({ ...survey, web }, progress, signal);
-    if (most.length >= FEWEST) return pass(undefined, `${most.length} at once`);
+    if (most.length >= FEWEST) {
+      return pass(undefined, { en: `${most.length} at once`, ru: `одновременно ${most.length}` });
+    }
     const after = await surveyWorkers(survey.queue, signal);
     const { containers } = await collectHost(lab.host(), signal);
     const alive = new Set(after.workers.map(({ name }) => name));
     const gone = survey.workers.filter(({ name }) => !alive.has(name));
-    const actual = `${most.length} at the same time`;
+    const actual = { en: `${most.length} at the same time`, ru: `одновременно ${most.length}` };
     if (gone.length > 0) {
       const names = list(gone.map((worker) => placeOf(worker, containers)));
       return fail(
         expected,
-        `${actual}: of ${survey.workers.length} workers ${gone.length} ended while the jobs ran: ${names}`,
-        "A worker that ends takes its job with it. Check again when all workers are back.",
+        {
+          en: en`${actual}: of ${survey.workers.length} workers ${gone.length} ended while the jobs ran: ${names}`,
+          ru: ru`${actual}; из ${survey.workers.length} воркеров за это время завершились ${gone.length}: ${names}`,
+        },
+        {
+          en: "A worker that ends takes its job with it. Check again when all workers are back.",
+          ru: "Воркер, завершаясь, забирает с собой своё задание. Проверьте ещё раз, когда все воркеры вернутся.",
+        },
       );
     }
     const own = new Set(most.map(({ name }) => name));
     const busy = after.workers.filter(({ name, job }) => !own.has(name) && job !== "");
     if (busy.length > 0 && most.length + busy.length >= FEWEST) {
-      throw new Error(
-        `${busy.length} workers run jobs of yours, so that ${FEWEST} more could not be watched. Wait until they have ended, and check again.`,
-      );
+      throw new NoVerdict({
+        en: `${busy.length} workers run jobs of yours, so that ${FEWEST} more could not be watched. Wait until they have ended, and check again.`,
+        ru: `Вашими заданиями заняты воркеры (${busy.length}), и проследить ещё за ${FEWEST} заданиями не удалось. Дождитесь, пока ваши закончатся, и проверьте снова.`,
+      });
     }
     const idle = survey.workers.filter(({ name }) => !own.has(name));
     const errors = new Set(jobs.filter(({ error }) => error !== "").map(({ error }) => error));
-    const why = errors.size > 0 ? `; jobs ended with: ${[...errors].join("; ")}` : "";
+    const ends = [...errors].join("; ");
+    const why: Text =
+      ends === ""
+        ? ""
+        : { en: `; jobs ended with: ${ends}`, ru: `; задания закончились так: ${ends}` };
     const names = list(idle.map((worker) => placeOf(worker, containers)));
     return fail(
       expected,
-      `${actual}${why}; no job was seen in: ${names}`,
+      {
+        en: en`${actual}${why}; no job was seen in: ${names}`,
+        ru: ru`${actual}${why}; ни одного задания не замечено в: ${names}`,
+      },
       errors.size > 0
-        ? "A worker needs what NetBox has: the same environment and the same volumes."
+        ? {
+            en: "A worker needs what NetBox has: the same environment and the same volumes.",
+            ru: "Воркеру нужно то же, что есть у NetBox: то же окружение и те же тома.",
+          }
         : undefined,
     );
   },

@@ -5,7 +5,10 @@ import { wrongAnswers } from "./wrong-answers.ts";
 
 export const netboxRqworker: Exercise = {
   id: "homework/netbox-rqworker",
-  title: "Five to ten workers run NetBox's scripts side by side",
+  title: {
+    en: "Five to ten workers run NetBox's scripts side by side",
+    ru: "От пяти до десяти воркеров: скрипты NetBox выполняются одновременно",
+  },
   lesson: "netbox",
   lab: "netbox",
   requires: [],

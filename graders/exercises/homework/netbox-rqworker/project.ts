@@ -1,13 +1,15 @@
 /** The compose project of the lab, as it lies on the disk and as it runs. */
+
 import { isMap, LineCounter, parseDocument } from "yaml";
 import type { LabHost } from "../../../../sandbox/index.ts";
+import type { Text } from "../../../core/text.ts";
 import type { ContainerModel, HostModel } from "../../../facts/model.ts";
 
 export const FOLDER = "/root/netbox-docker";
 
 /** Why something can't be judged as it is, in the student's terms. */
 export interface Problem {
-  readonly problem: string;
+  readonly problem: Text;
 }
 
 /** Containers of a service, the lab's own project first, those that run first. */
@@ -17,8 +19,8 @@ export const containersOf = (host: HostModel, service: string): readonly Contain
     .toSorted((a, b) => Number(b.running) - Number(a.running));
 
 /** What is wrong with the project's files, by file and line; empty where compose can read them. */
-export async function fileProblems(host: LabHost, signal: AbortSignal): Promise<readonly string[]> {
-  const problems: string[] = [];
+export async function fileProblems(host: LabHost, signal: AbortSignal): Promise<readonly Text[]> {
+  const problems: Text[] = [];
   const known = new Set<string>();
   for (const name of ["docker-compose.yml", "docker-compose.override.yml"]) {
     const read = await host.hand().readFile(`${FOLDER}/${name}`, { signal });
@@ -44,9 +46,11 @@ export async function fileProblems(host: LabHost, signal: AbortSignal): Promise<
       const makes = Object.keys((plain?.[service] ?? {}) as object);
       if (!known.has(service) && !makes.some((each) => /^(image|build|extends)$/.test(each))) {
         const where = range ? at(range[0]) : name;
-        problems.push(
-          `${where}: service "${service}" has neither image nor build; there are ${[...known].join(", ")}`,
-        );
+        const others = [...known].join(", ");
+        problems.push({
+          en: `${where}: service "${service}" has neither image nor build; there are ${others}`,
+          ru: `${where}: у сервиса "${service}" нет ни image, ни build; есть ${others}`,
+        });
       }
       known.add(service);
     }

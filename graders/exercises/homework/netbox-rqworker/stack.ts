@@ -106,12 +106,21 @@ export async function readSettings(
   const line = output.split("\n").findLast((each) => each.startsWith("PATCHBAY "));
   if (line === undefined) {
     const end = output.trim().split("\n").slice(-3).join("; ");
-    return { problem: `NetBox's configuration does not load: ${end}` };
+    return {
+      problem: {
+        en: `NetBox's configuration does not load: ${end}`,
+        ru: `конфигурация NetBox не загружается: ${end}`,
+      },
+    };
   }
   const parsed = told.safeParse(JSON.parse(line.slice("PATCHBAY ".length)));
   if (!parsed.success) {
+    const what = z.prettifyError(parsed.error);
     return {
-      problem: `NetBox's configuration sets something odd: ${z.prettifyError(parsed.error)}`,
+      problem: {
+        en: `NetBox's configuration sets something odd: ${what}`,
+        ru: `в конфигурации NetBox задано что-то странное: ${what}`,
+      },
     };
   }
   const { queue, database } = parsed.data;

@@ -1,4 +1,5 @@
 /** RQ workers: what they wrote into their Redis, and which living process each of them is. */
+
 import {
   type LabHost,
   type NamespaceRef,
@@ -6,6 +7,7 @@ import {
   type RedisReply,
   SandboxError,
 } from "../../../../sandbox/index.ts";
+import type { Text } from "../../../core/text.ts";
 import type { QueueSettings } from "./stack.ts";
 
 /** NetBox's own queues; its `rqworker` serves them all unless it is told otherwise. */
@@ -65,7 +67,7 @@ export interface Worker extends Registration {
 export interface Survey {
   readonly workers: readonly Worker[];
   /** Entries in Redis that do not count, each with the reason. */
-  readonly others: readonly { readonly registration: Registration; readonly why: string }[];
+  readonly others: readonly { readonly registration: Registration; readonly why: Text }[];
   /** Processes that look like workers and are not registered: they may be about to, or never will. */
   readonly unregistered: readonly ProcessFacts[];
   /** Every process of the host at that moment. */
@@ -96,10 +98,14 @@ function registrationOf(key: string, reply: RedisReply | undefined): Registratio
 const ipOf = (end: string) => end.split(":")[0];
 
 /** Why a process that is there does no work; `undefined` where nothing keeps it from it. */
-function hindrance({ state, frozen }: ProcessFacts): string | undefined {
-  if (frozen) return "its container is paused";
-  if (state === "T" || state === "t") return "its process is stopped (SIGSTOP)";
-  if (state === "Z" || state === "X") return "its process has ended";
+function hindrance({ state, frozen }: ProcessFacts): Text | undefined {
+  if (frozen) return { en: "its container is paused", ru: "его контейнер приостановлен" };
+  if (state === "T" || state === "t") {
+    return { en: "its process is stopped (SIGSTOP)", ru: "его процесс остановлен (SIGSTOP)" };
+  }
+  if (state === "Z" || state === "X") {
+    return { en: "its process has ended", ru: "его процесс завершился" };
+  }
   return undefined;
 }
 
@@ -107,6 +113,32 @@ function hindrance({ state, frozen }: ProcessFacts): string | undefined {
 export const looksLikeWorker = ({ command }: ProcessFacts): boolean =>
   command.some((word) => word.endsWith("manage.py")) &&
   command.some((word) => word === "rqworker" || word === "rqworker-pool");
+
+/** Why an entry does not count for a worker; `undefined` where it does. `process` is the one that it is of. */
+function refusal(
+  { ownPid, hostName, queues, heartbeatAtMs }: Registration,
+  process: ProcessFacts | undefined,
+  nowMs: number,
+): Text | undefined {
+  if (process === undefined) {
+    return {
+      en: `no process ${ownPid} of ${hostName || "its host"} is connected to this Redis`,
+      ru: `процесс ${ownPid} с ${hostName || "его хоста"} не соединён с этим Redis`,
+    };
+  }
+  const hindered = hindrance(process);
+  if (hindered !== undefined) return hindered;
+  const missing = QUEUES.filter((queue) => !queues.includes(queue)).join(", ");
+  if (missing !== "") {
+    const served = queues.join(", ");
+    return {
+      en: `it serves ${served || "no queue"}, and not ${missing}`,
+      ru: `не обслуживает ${missing}; его очереди: ${served || "нет"}`,
+    };
+  }
+  if (nowMs - heartbeatAtMs <= HEARTBEAT_MS) return undefined;
+  return { en: "its last heartbeat is too old", ru: "он слишком давно не подавал признаков жизни" };
+}
 
 /**
  * Matches what is written in Redis with the processes that are connected to it, each with one at most: a process of
@@ -119,7 +151,7 @@ export function matchWorkers(
 ): Pick<Survey, "workers" | "others"> {
   const free = new Set(processes.filter(({ connections }) => connections.length > 0));
   const workers: Worker[] = [];
-  const others: { registration: Registration; why: string }[] = [];
+  const others: { registration: Registration; why: Text }[] = [];
   const byEnd = (registration: Registration) => (process: ProcessFacts) =>
     process.ownPid === registration.ownPid && process.connections.includes(registration.connection);
   const byAddress = (registration: Registration) => (process: ProcessFacts) =>
@@ -138,16 +170,7 @@ export function matchWorkers(
   }
   for (const registration of registrations) {
     const process = found.get(registration);
-    const missing = QUEUES.filter((queue) => !registration.queues.includes(queue));
-    const why =
-      process === undefined
-        ? `no process ${registration.ownPid} of ${registration.hostName || "its host"} is connected to this Redis`
-        : (hindrance(process) ??
-          (missing.length > 0
-            ? `it serves ${registration.queues.join(", ") || "no queue"}, and not ${missing.join(", ")}`
-            : nowMs - registration.heartbeatAtMs <= HEARTBEAT_MS
-              ? undefined
-              : "its last heartbeat is too old"));
+    const why = refusal(registration, process, nowMs);
     if (process !== undefined && why === undefined) workers.push({ ...registration, process });
     else others.push({ registration, why: why ?? "" });
   }
