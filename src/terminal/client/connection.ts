@@ -32,6 +32,8 @@ export interface ConnectionOptions {
 const gone = new Set<number>([closeCodes.terminalClosed, closeCodes.terminalUnknown]);
 /** Pieces that input is cut into: small enough that Ctrl-C never waits behind one big frame. */
 const inputPieceBytes = 16 * 1024;
+/** Typed ahead of the first connection; nobody types more in the moment that it takes. */
+const maxEarlyBytes = 4096;
 
 export class TerminalConnection {
   readonly #options: Required<ConnectionOptions>;
@@ -44,6 +46,9 @@ export class TerminalConnection {
   #token = 0;
   #drawnBytes = 0;
   #waitingBytes = 0;
+  /** Input from before the first connection. */
+  #early: Uint8Array[] = [];
+  #earlyBytes = 0;
 
   /** Connects at once. */
   constructor(options: ConnectionOptions) {
@@ -62,8 +67,17 @@ export class TerminalConnection {
     return true;
   }
 
-  /** Sends input in pieces, in order. `false` while not connected. */
+  /**
+   * Sends input in pieces, in order. What is typed before the first connection is kept for it, as any terminal keeps what
+   * is typed ahead. `false` where input is dropped: once a connection was lost, nobody knows what the keys would meet.
+   */
   sendInput(bytes: Uint8Array): boolean {
+    if (this.#state.name === "connecting") {
+      if (this.#earlyBytes + bytes.byteLength > maxEarlyBytes) return false;
+      this.#earlyBytes += bytes.byteLength;
+      this.#early.push(bytes.slice());
+      return true;
+    }
     for (let offset = 0; offset < bytes.byteLength; offset += inputPieceBytes) {
       const piece = bytes.subarray(offset, offset + inputPieceBytes);
       if (!this.send({ type: "input", bytes: piece })) return false;
@@ -135,6 +149,8 @@ export class TerminalConnection {
     if (message.type === "snapshot" && this.#state.name !== "connected") {
       this.#attempt = 0;
       this.#set({ name: "connected" });
+      for (const bytes of this.#early) this.sendInput(bytes);
+      this.#early = [];
     }
     this.#options.onMessage(message);
   }
@@ -151,6 +167,7 @@ export class TerminalConnection {
 
   async #lost(code: number, reason: string): Promise<void> {
     this.#drop();
+    this.#early = [];
     if (gone.has(code)) {
       this.#set({ name: "ended", reason });
       return;

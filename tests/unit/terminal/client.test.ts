@@ -74,6 +74,19 @@ describe("a connection", () => {
     expect(viewer.states).toEqual(["connected", "reconnecting", "connected"]);
   });
 
+  test("brings what was typed before it was there, in order", async () => {
+    await using server = await TestServer.start();
+    const id = await server.open(
+      "stty -echo; echo ready; while read line; do echo got:$line; done",
+    );
+    using viewer = new Viewer(server.url(id));
+    expect(viewer.connection.state.name).toBe("connecting");
+    for (const key of "early\rbird\r") expect(viewer.connection.sendInput(type(key))).toBe(true);
+    expect(viewer.connection.sendInput(new Uint8Array(5000))).toBe(false);
+    await viewer.shows("got:early");
+    await viewer.shows("got:bird");
+  });
+
   test("acknowledges enough for a flood to go on", async () => {
     await using server = await TestServer.start();
     const id = await server.open(
