@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { beforeAll, expect, test } from "vitest";
+import { beforeAll, expect, onTestFinished, test } from "vitest";
 import { BuildContainer } from "../../sandbox/docker/build-container.ts";
 import { type DockerCommand, dockerCommand } from "../../sandbox/docker/command.ts";
 import { ensureHostImage } from "../../sandbox/docker/host-image.ts";
@@ -44,9 +44,10 @@ test("whoever builds is killed: neither the container nor what runs in it stays"
   const builder = spawn(process.execPath, ["--input-type=module", "-e", script, address, image], {
     stdio: ["ignore", "pipe", "inherit"],
   });
+  onTestFinished(() => void builder.kill("SIGKILL"));
   const [line] = await once(builder.stdout, "data");
   const id = String(line).trim();
-  await expect.poll(() => docker("top", id, "-o", "args")).toContain("sleep 1000");
+  await expect.poll(() => docker("top", id, "-o", "pid,args")).toContain("sleep 1000");
   builder.kill("SIGKILL");
   await expect.poll(() => containersOf(id)).toEqual([]);
 });
