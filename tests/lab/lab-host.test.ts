@@ -169,3 +169,20 @@ test("shares the layers of its images with every other lab", async () => {
   const mounts = await lab("grep -c ' /var/lib/docker/overlay2/[0-9a-f]*/diff ' /proc/mounts");
   expect(Number(mounts)).toBeGreaterThanOrEqual(7);
 });
+
+test("sees every connection of a process, however many others there are", async () => {
+  // The kernel gives its table of connections a page at a time: about 27 lines.
+  await lab(`cat >/tmp/many.py <<'PY'
+import socket, time
+server = socket.create_server(("127.0.0.1", 7000), backlog=100)
+ends = [socket.create_connection(("127.0.0.1", 7000)) for _ in range(90)]
+held = [server.accept() for _ in ends]
+open("/tmp/many.ready", "w").close()
+time.sleep(600)
+PY
+    nohup python3 /tmp/many.py >/dev/null 2>&1 & until [ -e /tmp/many.ready ]; do sleep 0.1; done`);
+  const processes = await hand.processes({ remote: "127.0.0.1:7000" });
+  const [many] = processes.filter(({ command }) => command.includes("/tmp/many.py"));
+  expect(many?.connections).toHaveLength(90);
+  await lab("pkill -f /tmp/many.py");
+});

@@ -4,6 +4,7 @@ import {
   matchWorkers,
   QUEUES,
   type Registration,
+  unregisteredOf,
 } from "../../../graders/exercises/homework/netbox-rqworker/workers.ts";
 import type { ProcessFacts } from "../../../sandbox/index.ts";
 
@@ -92,4 +93,19 @@ test.each([
   ["silent", process(5), { heartbeatAtMs: NOW_MS - 500_000 }, "its last heartbeat is too old"],
 ] as const)("a worker that is %s does not count, and it is said why", (_, found, more, why) => {
   expect(match([entry("a", 5, more)], [found])).toEqual({ workers: [], others: [`a: ${why}`] });
+});
+
+test("a worker that starts is seen, though one that has ended left an entry with the same number", () => {
+  const left = matchWorkers([entry("ended", 9)], [], NOW_MS);
+  const starting = process(5, { connections: [] });
+  expect(unregisteredOf([starting], left)).toEqual([starting]);
+});
+
+test("neither a worker's children nor whoever has an entry that does not count is about to start", () => {
+  const worker = process(5);
+  const scheduler = process(50, { parent: 5, ownPid: 50 });
+  const ofOneQueue = process(6, { parent: 2 });
+  const all = [worker, scheduler, ofOneQueue];
+  const matched = matchWorkers([entry("a", 5), entry("b", 6, { queues: ["low"] })], all, NOW_MS);
+  expect(unregisteredOf(all, matched)).toEqual([]);
 });

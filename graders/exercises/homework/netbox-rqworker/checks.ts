@@ -23,6 +23,8 @@ import {
 
 export const FEWEST = 5;
 export const MOST = 10;
+/** Entries that do not count, each told with its reason. */
+const TOLD = 5;
 /** Jobs beyond one for each worker: for a worker that comes back while the check runs. */
 const SPARE_JOBS = 2;
 const POLL_MS = 300;
@@ -205,9 +207,13 @@ function told(workers: readonly Worker[], containers: readonly ContainerModel[])
 
 function refused({ others }: Survey): Text {
   if (others.length === 0) return "";
-  const reasons = others.map(
-    ({ registration, why }) => words`${registration.name.slice(0, 8)} (${why})`,
-  );
+  // What a worker that was killed leaves behind stays there for minutes; those that have a process say more.
+  const reasons = others
+    .toSorted((a, b) => Number(b.process !== undefined) - Number(a.process !== undefined))
+    .slice(0, TOLD)
+    .map(({ registration, why }) => words`${registration.name.slice(0, 8)} (${why})`);
+  const rest = others.length - reasons.length;
+  if (rest > 0) reasons.push({ en: `${rest} entries more`, ru: `и ещё записей: ${rest}` });
   return { en: en`; not counted: ${list(reasons)}`, ru: ru`; не засчитаны: ${list(reasons)}` };
 }
 
@@ -419,10 +425,23 @@ export const jobsSideBySide = check({
       );
     }
     const { most, jobs } = await watchJobs({ ...survey, web }, progress, signal);
+    const after = await surveyWorkers(survey.queue, signal);
+    if (after.workers.length > MOST) {
+      return fail(
+        expected,
+        {
+          en: `meanwhile there are ${after.workers.length} workers, and at most ${MOST} are asked for`,
+          ru: `тем временем воркеров стало ${after.workers.length}, а нужно не больше ${MOST}`,
+        },
+        {
+          en: "Check again when all workers have started.",
+          ru: "Проверьте ещё раз, когда все воркеры запустятся.",
+        },
+      );
+    }
     if (most.length >= FEWEST) {
       return pass(undefined, { en: `${most.length} at once`, ru: `одновременно ${most.length}` });
     }
-    const after = await surveyWorkers(survey.queue, signal);
     const { containers } = await collectHost(lab.host(), signal);
     const alive = new Set(after.workers.map(({ name }) => name));
     const gone = survey.workers.filter(({ name }) => !alive.has(name));

@@ -63,11 +63,19 @@ export interface Worker extends Registration {
   readonly process: ProcessFacts;
 }
 
+/** An entry in Redis that does not count. */
+export interface RefusedEntry {
+  readonly registration: Registration;
+  /** Whose entry it is, where there is such a process. */
+  readonly process: ProcessFacts | undefined;
+  readonly why: Text;
+}
+
 /** Who serves the queues, who only seems to, and who may soon. */
 export interface Survey {
   readonly workers: readonly Worker[];
   /** Entries in Redis that do not count, each with the reason. */
-  readonly others: readonly { readonly registration: Registration; readonly why: Text }[];
+  readonly others: readonly RefusedEntry[];
   /** Processes that look like workers and are not registered: they may be about to, or never will. */
   readonly unregistered: readonly ProcessFacts[];
   /** Every process of the host at that moment. */
@@ -151,7 +159,7 @@ export function matchWorkers(
 ): Pick<Survey, "workers" | "others"> {
   const free = new Set(processes.filter(({ connections }) => connections.length > 0));
   const workers: Worker[] = [];
-  const others: { registration: Registration; why: Text }[] = [];
+  const others: RefusedEntry[] = [];
   const byEnd = (registration: Registration) => (process: ProcessFacts) =>
     process.ownPid === registration.ownPid && process.connections.includes(registration.connection);
   const byAddress = (registration: Registration) => (process: ProcessFacts) =>
@@ -172,9 +180,33 @@ export function matchWorkers(
     const process = found.get(registration);
     const why = refusal(registration, process, nowMs);
     if (process !== undefined && why === undefined) workers.push({ ...registration, process });
-    else others.push({ registration, why: why ?? "" });
+    else others.push({ registration, process, why: why ?? "" });
   }
   return { workers, others };
+}
+
+/** Processes that look like workers, and that no entry is of: they start, or wait for something else. */
+export function unregisteredOf(
+  processes: readonly ProcessFacts[],
+  { workers, others }: Pick<Survey, "workers" | "others">,
+): readonly ProcessFacts[] {
+  const known = new Set(workers.map(({ process }) => process.pid));
+  // By process, not by the number in the entry: a container made anew counts its processes from the start, as the one
+  // did whose entries are still there.
+  const refused = new Set(others.map(({ process }) => process?.pid));
+  // Whoever has started a worker may bear its command line too: the container's init.
+  const parents = new Set(processes.filter(looksLikeWorker).map(({ parent }) => parent));
+  return processes.filter(
+    (process) =>
+      looksLikeWorker(process) &&
+      !parents.has(process.pid) &&
+      !known.has(process.pid) &&
+      // Children of a worker: its scheduler, and whoever runs a job.
+      !known.has(process.parent) &&
+      !refused.has(process.pid) &&
+      !refused.has(process.parent) &&
+      hindrance(process) === undefined,
+  );
 }
 
 /** One look at the queue's Redis and at the kernel. */
@@ -202,20 +234,7 @@ export async function surveyWorkers(queue: Queue, signal: AbortSignal): Promise<
   // Heartbeats are by the workers' clock, which is this Redis's too: one machine.
   const nowMs = Number(strings(time)[0]) * 1000;
   const matched = matchWorkers(registrations, processes, nowMs);
-  const known = new Set(matched.workers.map(({ process }) => process.pid));
-  const refused = new Set(matched.others.map(({ registration }) => registration.ownPid));
-  // Whoever has started a worker may bear its command line too: the container's init.
-  const parents = new Set(processes.filter(looksLikeWorker).map(({ parent }) => parent));
-  const unregistered = processes.filter(
-    (process) =>
-      looksLikeWorker(process) &&
-      !parents.has(process.pid) &&
-      !known.has(process.pid) &&
-      // Children of a worker: its scheduler, and whoever runs a job.
-      !known.has(process.parent) &&
-      !refused.has(process.ownPid) &&
-      hindrance(process) === undefined,
-  );
+  const unregistered = unregisteredOf(processes, matched);
   return { ...matched, unregistered, processes, suspended: suspended === 1 };
 }
 

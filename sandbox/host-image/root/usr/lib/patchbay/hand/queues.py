@@ -103,11 +103,15 @@ def redis(request):
 
 
 def text_of(table, pid, name, limit=1 << 16):
+    """A file of a process, or `None` where it has ended. Read to the end: the kernel gives tables a page at a time."""
     descriptor = open_of(table, pid, name)
     if descriptor is None:
         return None
+    text = bytearray()
     try:
-        return os.read(descriptor, limit).decode("utf-8", "replace")
+        while len(text) < limit and (piece := os.read(descriptor, limit - len(text))):
+            text += piece
+        return text.decode("utf-8", "replace")
     except (ProcessLookupError, PermissionError):
         return None
     finally:
