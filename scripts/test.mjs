@@ -1,4 +1,6 @@
 // `npm test`: everything from nothing, then every suite. Ends with `N passed, N failed`.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -17,6 +19,19 @@ installPackages("dockerd", ["docker.io"]);
 installPackages("mmdebstrap", ["mmdebstrap"]);
 // Servers that tests start serve it.
 buildSite();
+
+// As vitest.config.ts has it. What fails here is told by the first suite that needs it.
+const name = process.env.PATCHBAY_TEST_ENGINE ?? "test-engine";
+const preparation = spawn(pinnedNode, ["scripts/prepare-test-engine.mjs"], {
+  cwd: root,
+  stdio: "inherit",
+  env: {
+    ...process.env,
+    PATCHBAY_ENGINE_DATA: `/var/lib/patchbay/${name}`,
+    PATCHBAY_ENGINE_RUN: `/run/patchbay-${name}`,
+  },
+});
+const prepared = once(preparation, "exit");
 
 let passed = 0;
 let failed = 0;
@@ -46,6 +61,7 @@ try {
     const folder = join(root, "tests", project);
     const files = existsSync(folder) ? readdirSync(folder, { recursive: true }) : [];
     if (!files.some((file) => String(file).endsWith(".test.ts"))) continue;
+    if (project !== "unit") await prepared;
     console.log(`\nTests: ${project}`);
     const outputFile = join(results, `${project}.json`);
     const exitCode = run(pinnedNode, [

@@ -133,7 +133,7 @@ export async function* verifyExercise(
 ): AsyncGenerator<Proof> {
   const { signal, answers } = options;
   const { solutions, wrongAnswers } = exercise;
-  // Where labs are dear, so is time: one solution shows that typing works, one wrong answer that nothing is left.
+  // Where labs are dear, so is time: one solution shows that typing works, one answer of a kind that nothing is left.
   const dear = exercise.between !== undefined;
   const typed = dear ? solutions.slice(0, 1) : solutions;
   const all: readonly { kind: ProofKind; answer: Answer | WrongAnswer }[] = [
@@ -185,7 +185,8 @@ export async function* verifyExercise(
       rejectedBy === undefined ? first.status === "passed" : first.status === "failed" && refused;
     yield proof(claim, right, told(first) || "it passed");
     // What was typed is in the same state as what was run: grading it twice would say nothing new.
-    if (kind === "typed" || (dear && kind === "wrong" && answer !== wrongAnswers[0])) continue;
+    const oneIsEnough = dear && answer !== solutions[0] && answer !== wrongAnswers[0];
+    if (kind === "typed" || oneIsEnough) continue;
     const second = await gradeExercise(exercise, lab, { signal });
     // A wrong answer that goes with the disruption which refuses it is another one afterwards, and still wrong.
     const undone = exercise.checks.some(
