@@ -12,6 +12,8 @@ export default defineConfig({
   outDir: "dist",
   trailingSlash: "always",
   prefetch: false,
+  // A lesson is one page that one stays on: one answer with all that it takes to draw it.
+  build: { inlineStylesheets: "always" },
   integrations: [
     starlight({
       title: "Patchbay",

@@ -78,4 +78,4 @@ chmod -R g+w "$home/media" "$home/reports" "$home/scripts"
 cp -a /opt/netbox "$root/opt/"
 cp -a /etc/netbox/config "$root/etc/netbox/"
 # By content, not by time: the times of all files of an image are the same.
-python3 -m compileall -qq --invalidation-mode unchecked-hash -s "$root" "$root"/usr/lib/python3.* "$root/opt/netbox"
+python3 -m compileall -f -qq --invalidation-mode unchecked-hash -s "$root" "$root"/usr/lib/python3.* "$root/opt/netbox"

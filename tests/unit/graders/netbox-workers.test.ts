@@ -33,6 +33,7 @@ const entry = (name: string, address: number, more: Partial<Registration> = {}):
   connection: `172.18.0.${address}:40000`,
   queues: QUEUES,
   heartbeatAtMs: NOW_MS - 60_000,
+  birthAtMs: NOW_MS - 55_000,
   job: "",
   ...more,
 });
@@ -76,6 +77,13 @@ test("a process that is not connected to the Redis is none of its workers, whate
 test("a connection that was made again has another port", () => {
   const again = process(5, { connections: ["172.18.0.5:51111"] });
   expect(match([entry("a", 5)], [again]).workers).toEqual(["a is 5"]);
+});
+
+test("a process that is younger than an entry is not the one that wrote it, though its address and number are the same", () => {
+  const anew = process(5, { ageMs: 20_000 });
+  expect(match([entry("ended", 5), entry("a", 5, { birthAtMs: NOW_MS - 18_000 })], [anew])).toEqual(
+    { workers: ["a is 5"], others: ["ended: no process 7 of host-5 is connected to this Redis"] },
+  );
 });
 
 test("whose very connection was written down goes before who only shares its address", () => {

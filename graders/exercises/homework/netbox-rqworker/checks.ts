@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type LabHost, SandboxError } from "../../../../sandbox/index.ts";
+import { type LabHost, type ProcessFacts, SandboxError } from "../../../../sandbox/index.ts";
 import { check, type Failed, fail, pass } from "../../../core/exercise.ts";
 import { NoVerdict } from "../../../core/fault.ts";
 import { counted, en, inLanguage, joined, ru, type Text, words } from "../../../core/text.ts";
@@ -32,8 +32,10 @@ const POLL_MS = 300;
 const START_PATIENCE_MS = 120_000;
 /** Workers that have just been started: each loads all of NetBox, which takes seconds of a processor. */
 const WORKERS_PATIENCE_MS = 180_000;
-/** Who has used no processor for so long does not start any more, however busy the machine is. */
+/** Who has used hardly any processor for so long does not start any more, however busy the machine is. */
 const IDLE_MS = 8000;
+/** Of one processor: a worker that waits uses half a percent, one that starts as much as it gets. */
+const IDLE_SHARE = 0.03;
 /** NetBox's own code in the grader's container, until its jobs are queued. */
 const PROBE_BOOT_MS = 60_000;
 /** A job that is queued is taken at once where a worker is free. */
@@ -217,6 +219,23 @@ function refused({ others }: Survey): Text {
   return { en: en`; not counted: ${list(reasons)}`, ru: ru`; не засчитаны: ${list(reasons)}` };
 }
 
+/** Which processes have hardly used a processor for a while. */
+class Idleness {
+  readonly #seen = new Map<number, { sinceMs: number; processorMs: number; idle: boolean }>();
+
+  of({ pid, processorMs }: ProcessFacts, nowMs: number): boolean {
+    const seen = this.#seen.get(pid) ?? { sinceMs: nowMs, processorMs, idle: false };
+    const passedMs = nowMs - seen.sinceMs;
+    if (passedMs >= IDLE_MS) {
+      seen.idle = processorMs - seen.processorMs < passedMs * IDLE_SHARE;
+      seen.sinceMs = nowMs;
+      seen.processorMs = processorMs;
+    }
+    this.#seen.set(pid, seen);
+    return seen.idle;
+  }
+}
+
 /** Looks until nobody is on the way any more; `starting` is how many still were when the patience ended. */
 async function settled(
   queue: Queue,
@@ -224,16 +243,12 @@ async function settled(
   signal: AbortSignal,
 ): Promise<Survey & { readonly starting: number }> {
   const deadlineMs = performance.now() + WORKERS_PATIENCE_MS;
-  const seen = new Map<number, { processorMs: number; atMs: number }>();
+  const idleness = new Idleness();
   for (;;) {
     const survey = await surveyWorkers(queue, signal);
     const { workers } = survey;
     const nowMs = performance.now();
-    const starting = survey.unregistered.filter(({ pid, processorMs }) => {
-      const before = seen.get(pid);
-      if (before?.processorMs !== processorMs) seen.set(pid, { processorMs, atMs: nowMs });
-      return nowMs - (seen.get(pid)?.atMs ?? nowMs) < IDLE_MS;
-    }).length;
+    const starting = survey.unregistered.filter((each) => !idleness.of(each, nowMs)).length;
     const enough = workers.length >= FEWEST && workers.length + starting <= MOST;
     const done = starting === 0 || enough || workers.length > MOST;
     if (done || nowMs > deadlineMs) return { ...survey, starting };

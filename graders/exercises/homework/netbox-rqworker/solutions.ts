@@ -89,13 +89,16 @@ for i in 1 2 3 4; do docker compose exec --detach netbox-worker ${MANAGE} rqwork
  * answers change of the project is one file.
  */
 export const between = `cd ${FOLDER}
-redis() { docker compose exec -T redis sh -c 'valkey-cli --no-auth-warning --pass "$REDIS_PASSWORD" "$@"' sh "$@" </dev/null >/dev/null; }
+redis_says() { docker compose exec -T redis sh -c 'valkey-cli --no-auth-warning --pass "$REDIS_PASSWORD" "$@"' sh "$@" </dev/null; }
+redis() { redis_says "$@" >/dev/null; }
 docker ps --quiet --filter status=paused | xargs --no-run-if-empty docker unpause >/dev/null
 pkill -CONT -f rqworker || true
 docker ps --all --format '{{.ID}} {{.Label "com.docker.compose.project"}}' | awk 'NF == 1 { print $1 }' | xargs --no-run-if-empty docker rm --force >/dev/null
 for worker in $(docker ps --all --quiet --filter label=com.docker.compose.service=netbox-worker); do
-  # Its init, the worker and its scheduler; whatever has more was given more.
-  [ "$(docker top "$worker" | grep -c 'manage.py rqworker')" -le 3 ] || docker rm --force "$worker" >/dev/null
+  # One of a container's workers has its init above it; whoever else has no worker above was given to it by exec.
+  roots=$(docker top "$worker" -o pid,ppid,args | grep 'manage.py rqworker' |
+    awk '{ own[$1] = $2 } END { for (pid in own) if (!(own[pid] in own)) count++; print count + 0 }')
+  [ "$roots" -le 1 ] || docker rm --force "$worker" >/dev/null
 done
 count=$(docker ps --quiet --filter label=com.docker.compose.service=netbox-worker | wc -l)
 [ "$count" -ge 1 ] || count=1
@@ -108,5 +111,8 @@ services:
 YAML
 docker compose up --detach --wait --remove-orphans --scale netbox-worker="$count"
 redis DEL rq:suspended
+for entry in $(redis_says SMEMBERS rq:workers); do
+  docker ps --quiet | grep -q "^$(redis_says HGET "$entry" hostname)" || { redis DEL "$entry"; redis SREM rq:workers "$entry"; }
+done
 for ghost in 1 2 3; do redis DEL rq:worker:ghost$ghost; redis SREM rq:workers rq:worker:ghost$ghost; done
 `;

@@ -15,6 +15,9 @@ export const QUEUES = ["high", "default", "low"];
 /** RQ lets a worker's entry live for its `worker_ttl` of 420 s and a minute more. */
 const HEARTBEAT_MS = 480_000;
 
+/** Between the kernel's clock and what a worker wrote down; Redis tells its own in seconds. */
+const CLOCK_MS = 2000;
+
 /** A Redis and the way to it. */
 export interface Queue {
   readonly host: LabHost;
@@ -55,6 +58,8 @@ export interface Registration {
   readonly connection: string;
   readonly queues: readonly string[];
   readonly heartbeatAtMs: number;
+  /** When it began to work. */
+  readonly birthAtMs: number;
   /** Id of the job that it runs; empty where it waits. */
   readonly job: string;
 }
@@ -99,6 +104,7 @@ function registrationOf(key: string, reply: RedisReply | undefined): Registratio
     connection: fields.get("ip_address") ?? "",
     queues: (fields.get("queues") ?? "").split(",").filter(Boolean),
     heartbeatAtMs: Date.parse(fields.get("last_heartbeat") ?? ""),
+    birthAtMs: Date.parse(fields.get("birth") ?? ""),
     job: fields.get("current_job") ?? "",
   };
 }
@@ -160,10 +166,13 @@ export function matchWorkers(
   const free = new Set(processes.filter(({ connections }) => connections.length > 0));
   const workers: Worker[] = [];
   const others: RefusedEntry[] = [];
+  /** Addresses and numbers are given again: who started after the entry was written is somebody else. */
+  const may = ({ ownPid, birthAtMs }: Registration, process: ProcessFacts) =>
+    process.ownPid === ownPid && nowMs - process.ageMs <= birthAtMs + CLOCK_MS;
   const byEnd = (registration: Registration) => (process: ProcessFacts) =>
-    process.ownPid === registration.ownPid && process.connections.includes(registration.connection);
+    may(registration, process) && process.connections.includes(registration.connection);
   const byAddress = (registration: Registration) => (process: ProcessFacts) =>
-    process.ownPid === registration.ownPid &&
+    may(registration, process) &&
     process.connections.some((end) => ipOf(end) === ipOf(registration.connection));
   const found = new Map<Registration, ProcessFacts>();
   // Who has the very connection that was written down goes first: nobody else may take its process.
