@@ -64,6 +64,15 @@ test("all services are healthy at the first prompt", async () => {
   expect(states.split("\n").toSorted()).toEqual(services.map((each) => `${each} healthy`));
 });
 
+test("nothing of NetBox is compiled anew at each start", async () => {
+  const compiled = await run(`docker compose exec -T netbox python -v -c '
+import os
+os.environ["DJANGO_SETTINGS_MODULE"] = "netbox.settings"
+import django
+django.setup()' 2>&1 | grep '^# code object from /opt/netbox/venv/.*py$' | head -3`);
+  expect(compiled).toBe("");
+});
+
 test("one logs in, in a browser, through the lesson's link", async () => {
   const { body } = await student.ask("POST", `/api/labs/${lab.id}/ports`, { port: 8000 });
   const page: Page = await browser.newPage();
