@@ -17,9 +17,7 @@ const keys = (command: string) => typeCommand(command, true).toString("utf8");
 const lessons = lessonFiles()
   .filter(({ language }) => language === "en")
   .map(({ path, language }) => readLesson(path, language))
-  .filter(({ frontMatter }) => frontMatter["lab"] !== undefined)
-  // NetBox's stack needs a machine for itself: PATCHBAY_TEST_NETBOX=1 types its lesson too.
-  .filter(({ name }) => name !== "netbox" || process.env["PATCHBAY_TEST_NETBOX"] === "1");
+  .filter(({ frontMatter }) => frontMatter["lab"] !== undefined);
 
 let engine: SandboxEngine;
 
