@@ -150,14 +150,18 @@ test("a lab that is reset is watched on; one that does not answer is told as bro
   lab = await engine.reset(lab.id);
   await run("ip link add lab0 type bridge");
   const actual = () => byHand()?.checks.find(({ id }) => id === "bridge");
-  await expect.poll(actual, { timeout: 20_000 }).toMatchObject({ actual: "lab0 has: none" });
+  await expect
+    .poll(actual, { timeout: 20_000 })
+    .toMatchObject({ actual: { en: "lab0 has: none" } });
   expect(watch.told.map(({ status }) => status)).not.toContain("errored");
   await run("pkill -STOP -x dockerd; ip link del lab0");
   const dns = () => watch.last(names.id);
   await expect.poll(() => dns()?.status, { timeout: 30_000 }).toBe("errored");
   expect(JSON.stringify(dns())).toContain("inner-engine-timeout");
   // The kernel is looked at all the same.
-  await expect.poll(actual, { timeout: 20_000 }).toMatchObject({ actual: "there is no lab0" });
+  await expect
+    .poll(actual, { timeout: 20_000 })
+    .toMatchObject({ actual: { en: "there is no lab0" } });
   await run("pkill -CONT -x dockerd");
   await expect.poll(() => dns()?.status, { timeout: 30_000 }).toBe("failed");
   await watch.end();
@@ -181,7 +185,10 @@ test("does nothing to the student's containers that nobody asked for", async () 
     checks: [
       { status: "passed" },
       { status: "passed" },
-      { status: "skipped", because: expect.stringContaining("only when you ask for a check") },
+      {
+        status: "skipped",
+        because: { en: expect.stringContaining("only when you ask for a check") },
+      },
     ],
   });
   await watch.end();
