@@ -104,7 +104,7 @@ test("refuses what is no answer, no lesson, no file, or too big", async () => {
   expect(await refused("PUT", quiz, { answer: "x".repeat(20_000), right: true })).toEqual(big);
   const file = "/api/progress/import";
   expect(await refused("POST", file, "[]")).toEqual([400, "progress-invalid"]);
-  expect(await refused("POST", file, "x".repeat(1_600_000))).toEqual(big);
+  expect(await refused("POST", file, "x".repeat(2_700_000))).toEqual(big);
   const text = { "content-type": "text/plain" };
   expect((await student.ask("PUT", quiz, "{}", text)).status).toBe(415);
   // Each of them took some of the student's share.
