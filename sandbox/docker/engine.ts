@@ -19,6 +19,7 @@ import { engineClient } from "./address.ts";
 import { dockerCommand } from "./command.ts";
 import { containerName, type Holder, labels, shapeOf } from "./containers.ts";
 import { chosenRelease, courseRelease, ensureHostImage, type HostImage } from "./host-image.ts";
+import { isNeeded } from "./image-catalogue.ts";
 import { isolationMeanings, isolationOf } from "./isolation.ts";
 import { DockerLab } from "./lab.ts";
 import type { DockerLabHost, HostContext } from "./lab-host.ts";
@@ -232,7 +233,7 @@ export class DockerEngine implements SandboxEngine {
     }
     const { tag, missing } = await this.#hostImage(NO_LAB);
     // Whoever asks for such a lab is told why there is none.
-    if (missing.some(({ labs }) => labs.includes(topologyName))) return;
+    if (missing.some((recipe) => isNeeded(recipe, topologyName))) return;
     const shape = shapeOf(topology, tag, this.#egress);
     const waiting = await this.#warm(shape);
     const { hand } = await this.#handSession();

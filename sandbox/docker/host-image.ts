@@ -12,7 +12,6 @@ import {
   ensureCatalogue,
   isNeeded,
   isThere,
-  type MissingImage,
   type Recipe,
   readRecipes,
   saveCatalogue,
@@ -154,8 +153,8 @@ async function buildStore(
 export interface HostImage {
   /** Names its content. */
   readonly tag: string;
-  /** Images of the course that it lacks. */
-  readonly missing: readonly MissingImage[];
+  /** Recipes whose images it lacks; each is for certain labs alone. */
+  readonly missing: readonly Recipe[];
 }
 
 /**
@@ -196,8 +195,7 @@ export async function ensureHostImage(
     }
     const { host } = tagsWith(there);
     if (await isThere(docker, host)) {
-      const missing = recipes.filter((recipe) => !there.includes(recipe));
-      return { tag: host, missing: missing.map(notMade) };
+      return { tag: host, missing: recipes.filter((recipe) => !there.includes(recipe)) };
     }
   }
   const rootfs = await ensureRootfs(docker, release, onProgress);
@@ -217,12 +215,6 @@ export async function ensureHostImage(
   await removeOld(docker, release, [host, store, rootfs]);
   return { tag: host, missing };
 }
-
-const notMade = ({ name, names, labs = [] }: Recipe): MissingImage => ({
-  name: names[0] ?? name,
-  labs,
-  reason: "It was not there when the lab host's image was made.",
-});
 
 /** Lab hosts of older versions that no lab is made of any more. */
 async function removeOld(

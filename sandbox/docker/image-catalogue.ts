@@ -41,16 +41,6 @@ export interface Recipe extends z.output<typeof recipeSchema> {
   readonly tag: string;
 }
 
-/** An image that could not be made. */
-export interface MissingImage {
-  /** What lessons type. */
-  readonly name: string;
-  /** Those that need it. */
-  readonly labs: readonly string[];
-  /** Why, in words. */
-  readonly reason: string;
-}
-
 export interface CatalogueImage {
   readonly recipe: string;
   /** `sha256:…`, the same on every engine. */
@@ -205,11 +195,12 @@ export async function ensureCatalogue(
   { recipes, lab }: { readonly recipes: readonly Recipe[]; readonly lab: string | undefined },
 ): Promise<{
   readonly images: readonly CatalogueImage[];
-  readonly missing: readonly MissingImage[];
+  /** Recipes that could not be followed. */
+  readonly missing: readonly Recipe[];
 }> {
   const docker = dockerCommand(address);
   const images: CatalogueImage[] = [];
-  const missing: MissingImage[] = [];
+  const missing: Recipe[] = [];
   for (const recipe of recipes) {
     const name = recipe.names[0] ?? recipe.name;
     try {
@@ -219,9 +210,8 @@ export async function ensureCatalogue(
       }
     } catch (error) {
       if (!(error instanceof SandboxError) || isNeeded(recipe, lab)) throw error;
-      const { labs = [] } = recipe;
-      missing.push({ name, labs, reason: error.message });
-      onProgress({ title: `Not there: image ${name}, for ${labs}`, detail: error.message });
+      missing.push(recipe);
+      onProgress({ title: `Not there: image ${name}, for ${recipe.labs}`, detail: error.message });
       continue;
     }
     const id = await docker("image", "inspect", "--format", "{{.Id}}", recipe.tag);
