@@ -3,7 +3,8 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
+import { stripVTControlCharacters } from "node:util";
 import {
   buildSite,
   installDependencies,
@@ -34,17 +35,16 @@ const preparation = spawn(pinnedNode, ["scripts/prepare-test-engine.mjs"], {
 const prepared = once(preparation, "exit");
 
 let passed = 0;
-let failed = 0;
-const count = (ok) => {
-  if (ok) passed += 1;
-  else failed += 1;
+/** What failed, to be said once more at the end: there is much output after the first failure. */
+const failures = [];
+const step = (title, args) => {
+  console.log(`\n${title}`);
+  if (run(pinnedNode, args) === 0) passed += 1;
+  else failures.push(title);
 };
 
-console.log("\nLint and format");
-count(run(pinnedNode, ["node_modules/@biomejs/biome/bin/biome", "check", "."]) === 0);
-console.log("\nContent");
-count(run(pinnedNode, ["src/authoring/main.ts"]) === 0);
-console.log("\nTypes");
+step("Lint and format", ["node_modules/@biomejs/biome/bin/biome", "check", "."]);
+step("Content", ["src/authoring/main.ts"]);
 // Astro's check also writes the types of the content, which the compiler needs.
 const astroCheck = [
   "node_modules/astro/bin/astro.mjs",
@@ -52,8 +52,8 @@ const astroCheck = [
   "--minimumFailingSeverity",
   "warning",
 ];
-count(run(pinnedNode, astroCheck) === 0);
-count(run(pinnedNode, ["node_modules/typescript/bin/tsc", "--noEmit"]) === 0);
+step("Types of the site", astroCheck);
+step("Types of the rest", ["node_modules/typescript/bin/tsc", "--noEmit"]);
 
 const results = mkdtempSync(join(tmpdir(), "patchbay-results-"));
 try {
@@ -74,15 +74,37 @@ try {
     ]);
     const report = existsSync(outputFile)
       ? JSON.parse(readFileSync(outputFile, "utf8"))
-      : { numPassedTests: 0, numFailedTests: 0 };
+      : { numPassedTests: 0, testResults: [] };
     passed += report.numPassedTests;
-    failed += report.numFailedTests;
+    const failedTests = report.testResults.flatMap((file) =>
+      failuresOf(relative(root, file.name), file),
+    );
+    failures.push(...failedTests);
     // A suite that crashed before its first test reports no failed test; it failed all the same.
-    if (exitCode !== 0 && report.numFailedTests === 0) failed += 1;
+    if (exitCode !== 0 && failedTests.length === 0)
+      failures.push(`${project}: it ended with ${exitCode}`);
   }
 } finally {
   rmSync(results, { recursive: true, force: true });
 }
 
-console.log(`\n${passed} passed, ${failed} failed`);
-process.exitCode = failed > 0 ? 1 : 0;
+if (failures.length > 0)
+  console.log(`\nFailed:\n${failures.map((text) => `- ${text}`).join("\n")}`);
+console.log(`\n${passed} passed, ${failures.length} failed`);
+process.exitCode = failures.length > 0 ? 1 : 0;
+
+/** The failed tests of a file in vitest's JSON report, each with its first lines of the reason. */
+function failuresOf(path, file) {
+  const tests = file.assertionResults.filter((test) => test.status === "failed");
+  if (tests.length === 0 && file.status === "failed")
+    return [`${path}: ${shortened(file.message)}`];
+  return tests.map(
+    (test) => `${path}: ${test.fullName}\n${shortened(test.failureMessages.join("\n"))}`,
+  );
+}
+
+function shortened(reason) {
+  const lines = stripVTControlCharacters(reason).split("\n");
+  const more = lines.length > 12 ? ["…"] : [];
+  return [...lines.slice(0, 12), ...more].map((line) => `    ${line.slice(0, 300)}`).join("\n");
+}
