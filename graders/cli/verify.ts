@@ -1,7 +1,7 @@
 import { parseArgs } from "node:util";
 import { type Colors, colorsFor } from "../../sandbox/cli/colors.ts";
 import { exitCodes, openEngine, unknown } from "../../sandbox/cli/command-line.ts";
-import { type Proof, type ProofKind, verifyExercise } from "../core/verify.ts";
+import { isDear, type Proof, type ProofKind, verifyExercise } from "../core/verify.ts";
 import type { Exercise } from "../index.ts";
 import { type Command, commonOptions, openCourse, wholeNumber } from "./command.ts";
 
@@ -80,7 +80,10 @@ export const verify: Command = async (args, signal) => {
     one.promise.catch(() => undefined);
     return one;
   });
-  const waiting = wanted.map((exercise, index) => ({ exercise, proof: proven[index] }));
+  // What takes longest begins first: else all others end before it, and a job runs on by itself.
+  const waiting = wanted
+    .map((exercise, index) => ({ exercise, proof: proven[index] }))
+    .sort((a, b) => Number(isDear(b.exercise)) - Number(isDear(a.exercise)));
   const worker = async () => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
       await prove(next.exercise).then(next.proof?.resolve, next.proof?.reject);

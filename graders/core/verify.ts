@@ -118,6 +118,9 @@ async function applyWatched(
   }
 }
 
+/** Whether a lab of the exercise takes so long to make that one serves for all answers. */
+export const isDear = ({ between }: Exercise): boolean => between !== undefined;
+
 /**
  * Proves an exercise on labs of its own: nothing done fails; each solution passes, run as a script and typed into a
  * terminal; each wrong answer is refused by the check that it names; and grading twice says and leaves the same.
@@ -134,7 +137,7 @@ export async function* verifyExercise(
   const { signal, answers } = options;
   const { solutions, wrongAnswers } = exercise;
   // Where labs are dear, so is time: one solution shows that typing works, one answer of a kind that nothing is left.
-  const dear = exercise.between !== undefined;
+  const dear = isDear(exercise);
   const typed = dear ? solutions.slice(0, 1) : solutions;
   const all: readonly { kind: ProofKind; answer: Answer | WrongAnswer }[] = [
     ...solutions.map((answer) => ({ kind: "right" as const, answer })),
