@@ -43,6 +43,7 @@ export default defineConfig({
       tableOfContents: false,
       // Long lines wrap: what scrolls by itself would need a stop for the keyboard.
       expressiveCode: {
+        emitExternalStylesheet: false,
         defaultProps: { wrap: true, frame: "none" },
         themes: ["github-dark-high-contrast", "github-light-high-contrast"],
         styleOverrides: {

@@ -1,12 +1,14 @@
 /** Files of a lab in tabs beside its terminals. Loaded when the first one is opened. */
-import "./editor.css";
 import { ApiError } from "../../http-client/request.ts";
 import type { LabText } from "../../i18n/lab.ts";
-import type { LabTerminals, ThemeName } from "../../terminal/client/index.ts";
+import { adoptStyles, type LabTerminals, type ThemeName } from "../../terminal/client/index.ts";
 import { Drafts } from "./drafts.ts";
+import editorStyles from "./editor.css?inline";
 import { FileDialog } from "./file-dialog.ts";
 import { FileTab } from "./file-tab.ts";
 import { type FilePlace, FilesApi, type FileView } from "./files-api.ts";
+
+adoptStyles(editorStyles);
 
 export interface LabFilesOptions {
   readonly labId: string;
