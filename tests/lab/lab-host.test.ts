@@ -1,5 +1,10 @@
+import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { engineClient } from "../../sandbox/docker/address.ts";
+import { wiring } from "../../sandbox/docker/containers.ts";
 import { chosenRelease } from "../../sandbox/docker/host-image.ts";
+import { managedEngineSocket } from "../../sandbox/docker/managed-engine.ts";
+import { HandSession } from "../../sandbox/docker/steward.ts";
 import type { Lab, PingProbe, SandboxEngine, TrustedHand } from "../../sandbox/index.ts";
 import { openSandbox } from "../../sandbox/open.ts";
 
@@ -33,6 +38,38 @@ test("has the course's images at the first prompt", async () => {
   expect([...new Set(names.split("\n"))].sort()).toEqual([...course, ...more]);
   const { id: trusted } = await running.host().trustedImage("busybox");
   expect(await lab("docker image inspect --format '{{.Id}}' busybox")).toBe(trusted);
+});
+
+test("is prepared from outside also where its first process comes late", async () => {
+  const address = `unix://${managedEngineSocket}`;
+  const docker = engineClient(address);
+  const [like] = await docker.listContainers({ filters: { name: [`${running.id}.host1`] } });
+  const { Config, HostConfig } = await docker.getContainer(like?.Id ?? "").inspect();
+  // All that lab-init does is not done yet.
+  const Entrypoint = ["sleep", "infinity"];
+  const { Image } = Config;
+  const late = await docker.createContainer({
+    Image,
+    Entrypoint,
+    Volumes: { "/disk": {} },
+    HostConfig,
+  });
+  await using session = new HandSession(address, "patchbay-steward");
+  const key = "latestart";
+  try {
+    await late.start();
+    const { State } = await late.inspect();
+    const topology = engine.topologies["iptables"];
+    if (topology === undefined) throw new Error("There is no such lab.");
+    const { networks, machines } = wiring(topology);
+    const request = { key, networks, machines, host: machines[0], egress: "none" };
+    await session.ask("prepare", State.Pid, { ...request, diskBytes: 2 ** 30 }, 30_000);
+    const mounts = readFileSync(`/proc/${State.Pid}/mounts`, "utf8");
+    expect(mounts).toMatch(/^\S+ \/run\/patchbay\/sys sysfs rw/m);
+  } finally {
+    await session.ask("unlink", 0, { key });
+    await late.remove({ force: true, v: true });
+  }
 });
 
 test("has a user namespace: its root is nobody on the machine", async () => {

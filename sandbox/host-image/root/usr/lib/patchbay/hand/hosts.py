@@ -42,9 +42,23 @@ def delegate_cgroups(init, root, group):
                     switch.write("1")
 
 
+SYSFS = "/run/patchbay/sys"
+
+
+def make_sysfs_folder(root, group):
+    """The folder in the lab that the sysfs is mounted on. The lab's first process makes it as well, and on a busy
+    machine comes too late: both may, in either order."""
+    # Only who is somebody in the lab's user namespace can own a file of it (EOVERFLOW).
+    os.setegid(group)
+    os.seteuid(root)
+    os.makedirs(SYSFS, exist_ok=True)
+    os.seteuid(0)
+    os.setegid(0)
+
+
 def is_prepared(init):
     with open(f"/proc/{init}/mounts") as mounts:
-        return any(line.split()[1] == "/run/patchbay/sys" for line in mounts)
+        return any(line.split()[1] == SYSFS for line in mounts)
 
 
 def wire(request):
@@ -87,9 +101,9 @@ def prepare(request):
     os.setns(mounts, os.CLONE_NEWNS)
     if disk is not None:
         place(disk, "/disk")
-    # The last mount is also the sign that lab-init waits for. A file it can't be: ids that the lab's user
-    # namespace doesn't map own nothing on its file systems (EOVERFLOW).
-    place(sysfs, "/run/patchbay/sys")
+    make_sysfs_folder(root, group)
+    # The last mount is also the sign that lab-init waits for.
+    place(sysfs, SYSFS)
     return {}
 
 
