@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { constants, tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import {
@@ -11,7 +11,6 @@ import {
   installPackages,
   pinnedNode,
   root,
-  run,
 } from "./dependencies.mjs";
 
 installDependencies();
@@ -21,30 +20,52 @@ installPackages("mmdebstrap", ["mmdebstrap"]);
 // Servers that tests start serve it.
 buildSite();
 
+/** What runs now: a signal that ends this process ends it first. */
+const children = new Set();
+let interrupted;
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
+  process.on(signal, () => {
+    interrupted ??= signal;
+    // A terminal's Ctrl-C reaches them itself; a kill of this process alone does not.
+    if (signal === "SIGINT" && process.stdin.isTTY) return;
+    for (const child of children) child.kill(signal);
+  });
+}
+
+/** Runs a program of the checkout with its output shown; resolves with its exit code. */
+async function run(args, env = {}) {
+  const child = spawn(pinnedNode, args, {
+    cwd: root,
+    stdio: "inherit",
+    env: { ...process.env, ASTRO_TELEMETRY_DISABLED: "1", ...env },
+  });
+  children.add(child);
+  const [code] = await once(child, "exit");
+  children.delete(child);
+  return code ?? 1;
+}
+
 // As vitest.config.ts has it. What fails here is told by the first suite that needs it.
 const name = process.env.PATCHBAY_TEST_ENGINE ?? "test-engine";
-const preparation = spawn(pinnedNode, ["scripts/prepare-test-engine.mjs"], {
-  cwd: root,
-  stdio: "inherit",
-  env: {
-    ...process.env,
+const testEngine = (command) =>
+  run(["scripts/test-engine.mjs", command], {
     PATCHBAY_ENGINE_DATA: `/var/lib/patchbay/${name}`,
     PATCHBAY_ENGINE_RUN: `/run/patchbay-${name}`,
-  },
-});
-const prepared = once(preparation, "exit");
+  });
+const prepared = testEngine("prepare");
 
 let passed = 0;
 /** What failed, to be said once more at the end: there is much output after the first failure. */
 const failures = [];
-const step = (title, args) => {
+async function step(title, args) {
+  if (interrupted !== undefined) return;
   console.log(`\n${title}`);
-  if (run(pinnedNode, args) === 0) passed += 1;
+  if ((await run(args)) === 0) passed += 1;
   else failures.push(title);
-};
+}
 
-step("Lint and format", ["node_modules/@biomejs/biome/bin/biome", "check", "."]);
-step("Content", ["src/authoring/main.ts"]);
+await step("Lint and format", ["node_modules/@biomejs/biome/bin/biome", "check", "."]);
+await step("Content", ["src/authoring/main.ts"]);
 // Astro's check also writes the types of the content, which the compiler needs.
 const astroCheck = [
   "node_modules/astro/bin/astro.mjs",
@@ -52,8 +73,8 @@ const astroCheck = [
   "--minimumFailingSeverity",
   "warning",
 ];
-step("Types of the site", astroCheck);
-step("Types of the rest", ["node_modules/typescript/bin/tsc", "--noEmit"]);
+await step("Types of the site", astroCheck);
+await step("Types of the rest", ["node_modules/typescript/bin/tsc", "--noEmit"]);
 
 const results = mkdtempSync(join(tmpdir(), "patchbay-results-"));
 try {
@@ -62,9 +83,10 @@ try {
     const files = existsSync(folder) ? readdirSync(folder, { recursive: true }) : [];
     if (!files.some((file) => String(file).endsWith(".test.ts"))) continue;
     if (project !== "unit") await prepared;
+    if (interrupted !== undefined) break;
     console.log(`\nTests: ${project}`);
     const outputFile = join(results, `${project}.json`);
-    const exitCode = run(pinnedNode, [
+    const exitCode = await run([
       "node_modules/vitest/vitest.mjs",
       "run",
       `--project=${project}`,
@@ -86,12 +108,17 @@ try {
   }
 } finally {
   rmSync(results, { recursive: true, force: true });
+  await prepared;
+  // Also where a suite was interrupted, or died: its labs are still there.
+  await testEngine("end");
 }
 
 if (failures.length > 0)
   console.log(`\nFailed:\n${failures.map((text) => `- ${text}`).join("\n")}`);
+if (interrupted !== undefined) console.log(`\nEnded by ${interrupted} before all tests had run.`);
 console.log(`\n${passed} passed, ${failures.length} failed`);
 process.exitCode = failures.length > 0 ? 1 : 0;
+if (interrupted !== undefined) process.exitCode = 128 + constants.signals[interrupted];
 
 /** The failed tests of a file in vitest's JSON report, each with its first lines of the reason. */
 function failuresOf(path, file) {
