@@ -227,7 +227,7 @@ export const vxlanByHand: Exercise = {
       script: pair(
         (host) => `id 42 dstport 4789 ${remote(host)}`,
         `for n in 1 2 3 4 5; do
-          ip netns add a$n; ip -n a$n link add d0 type dummy; ip -n a$n link set d0 up
+          ip netns add a$n; ip -n a$n link add d0 type bridge; ip -n a$n link set d0 up
           ip -n a$n addr add 10.90.$n.$(hostname | tr -dc 0-9)/32 dev d0
         done`,
       ),
