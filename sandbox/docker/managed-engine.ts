@@ -174,10 +174,28 @@ export async function stopLabs(docker: DockerCommand): Promise<void> {
   if (stewards.length > 0) await docker("rm", "--force", "--volumes", ...stewards);
 }
 
-/** Ends the managed engine, after the labs on it. Does nothing where it does not run. */
+/** Takes away what is mounted below an engine's folders: an engine that was killed leaves its containers' layers. */
+function unmountAll(paths: ManagedEnginePaths): void {
+  const folders = [paths.dataRoot, paths.runDirectory].map((folder) => `${folder}/`);
+  const mounts = readFileSync("/proc/self/mounts", "utf8")
+    .split("\n")
+    .map((line) => line.split(" ")[1] ?? "")
+    // As proc(5) writes white space and backslashes.
+    .map((path) => path.replace(/\\(\d{3})/g, (_, code) => String.fromCharCode(parseInt(code, 8))))
+    .filter((path) => folders.some((folder) => path.startsWith(folder)));
+  // The last one may lie in the ones before.
+  for (const path of mounts.reverse()) spawnSync("umount", [path]);
+}
+
+/** Ends the managed engine, after the labs on it, and leaves nothing mounted. */
 export async function stopManagedEngine(paths = managedEnginePaths): Promise<void> {
   const pid = runningPid(paths);
-  if (pid === undefined) return;
+  if (pid !== undefined) await end(pid, paths);
+  // Whatever still answers there is not ours to take the ground from.
+  if (!(await answers(socketOf(paths)))) unmountAll(paths);
+}
+
+async function end(pid: number, paths: ManagedEnginePaths): Promise<void> {
   await stopLabs(dockerCommand(`unix://${socketOf(paths)}`));
   process.kill(pid, "SIGTERM");
   const deadlineMs = performance.now() + START_TIMEOUT_MS;

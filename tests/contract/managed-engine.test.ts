@@ -1,4 +1,13 @@
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -47,8 +56,17 @@ test("finds the engine that runs instead of starting another", async () => {
   expect((await get(socketPath, "/info"))["ID"]).toBe(before["ID"]);
 });
 
-test("stops it, and leaves no socket and no pid file", async () => {
+test("stops it, and leaves no socket, no pid file and no mount", async () => {
+  // As an engine leaves them: its own network namespace always, layers of containers where it was killed.
+  const namespace = join(paths.runDirectory, "exec", "netns", "default");
+  const layer = join(paths.dataRoot, "a layer of a container", "merged");
+  mkdirSync(join(namespace, ".."), { recursive: true });
+  mkdirSync(layer, { recursive: true });
+  writeFileSync(namespace, "");
+  execFileSync("mount", ["--bind", "/proc/self/ns/net", namespace]);
+  execFileSync("mount", ["--bind", layer, layer]);
   await stopManagedEngine(paths);
+  expect(readFileSync("/proc/self/mounts", "utf8")).not.toContain(folder);
   expect(existsSync(join(paths.runDirectory, "docker.sock"))).toBe(false);
   expect(existsSync(join(paths.runDirectory, "docker.pid"))).toBe(false);
   await stopManagedEngine(paths);
