@@ -283,6 +283,27 @@ describe("the pane says what is the matter:", () => {
     }
   }
 
+  test("a lab that is ready, in one or two lines at any width", async () => {
+    for (const language of ["", "ru/"]) {
+      await openLab(`${language}compose/`);
+      for (const width of [1000, 1280, 1360, 1600, 1920]) {
+        await page.setViewportSize({ width, height: 860 });
+        const lines = await page.evaluate(() => {
+          const parts = [
+            ...document.querySelectorAll(".lab-bar :is(.lab-name, button, .lab-facts > *)"),
+          ];
+          const shown = parts.filter((part) => part.getClientRects().length > 0);
+          const middles = shown.map((part) => {
+            const { top, height } = part.getBoundingClientRect();
+            return Math.round((top + height / 2) / 8);
+          });
+          return new Set(middles).size;
+        });
+        expect([language, width, lines]).toEqual([language, width, width < 1500 ? 2 : 1]);
+      }
+    }
+  });
+
   test("a lab whose first process was killed, which is resumed with its files", async () => {
     await openLab("compose/");
     const id = await labIdOf(page, "compose");
