@@ -244,6 +244,10 @@ export class Screen {
 
   async #loadWebgl(): Promise<void> {
     const { WebglAddon } = await import("@xterm/addon-webgl");
+    if (this.element.clientHeight > 0 && !(await countsItsPixels(this.element))) {
+      this.#webgl = "unavailable";
+      return;
+    }
     if (this.element.clientHeight === 0) {
       this.#webgl = undefined;
       return;
@@ -388,4 +392,25 @@ export class Screen {
       parser.registerOscHandler(color, (data) => data.includes("?"));
     }
   }
+}
+
+/**
+ * Whether as many pixels lie under an element as the page is told. Where a browser's tools emulate a finer screen they
+ * don't, and the WebGL addon, which goes by both, would draw beside its canvas.
+ */
+function countsItsPixels(element: HTMLElement): Promise<boolean> {
+  return new Promise((resolve) => {
+    const observer = new ResizeObserver(([entry]) => {
+      observer.disconnect();
+      const counted = entry?.devicePixelContentBoxSize?.[0]?.inlineSize;
+      const told = (entry?.contentRect.width ?? 0) * window.devicePixelRatio;
+      resolve(counted === undefined || Math.abs(counted - told) <= 2);
+    });
+    try {
+      observer.observe(element, { box: "device-pixel-content-box" });
+    } catch {
+      // A browser that can't say it; nor does the addon ask there.
+      resolve(true);
+    }
+  });
 }

@@ -167,7 +167,8 @@ afterAll(async () => {
 
 /** What the terminal in view says, through the accessible copy of its rows. */
 async function sees(text: string): Promise<void> {
-  await page.getByText(text, { exact: false }).first().waitFor({ timeout: 10_000 });
+  const copy = page.locator(".xterm-accessibility-tree");
+  await copy.getByText(text, { exact: false }).first().waitFor({ timeout: 10_000 });
 }
 
 async function readable(): Promise<void> {
@@ -199,6 +200,29 @@ test("a student types and sees the answer, also after a reload and a lost connec
   await page.keyboard.type("again\n");
   await sees("<again>");
   expect(await gateway.list(lab)).toHaveLength(1);
+});
+
+test("a terminal is drawn where a browser's tools make believe that the screen is finer", async () => {
+  const fine = await browser.newContext({
+    viewport: { width: 900, height: 600 },
+    deviceScaleFactor: 2,
+  });
+  try {
+    page = await fine.newPage();
+    await page.goto(`${baseUrl}?lab=${lab}`);
+    await page.waitForFunction(() => window.statuses.includes("connected"));
+    await page.evaluate(() => window.terminals.focus());
+    const drawn = async () => (await page.locator(".xterm-screen").screenshot()).toString("base64");
+    // The faster way to draw comes after the first paint.
+    await page.waitForTimeout(2500);
+    // A cursor blinks.
+    const before = new Set<string>();
+    for (let index = 0; index < 12; index += 1) before.add(await drawn());
+    await page.keyboard.type("words\n");
+    await until("words are drawn", async () => !before.has(await drawn()));
+  } finally {
+    await fine.close();
+  }
 });
 
 test("a command is run once, and a second time only said", async () => {
