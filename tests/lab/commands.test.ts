@@ -189,7 +189,7 @@ test("Ctrl-C ends verify with all its jobs, and leaves no lab", async () => {
 test("verify proves every exercise, right answers by script and by hand, and counts", async () => {
   const { code, stdout } = await run("graders", "verify --jobs 4");
   const broken = stdout.match(/^ *✖.*(?:\n {6}.*)*/gm);
-  expect(broken).toBeNull();
+  expect(broken, broken?.join("\n")).toBeNull();
   expect(stdout).toMatch(/^exercise +held +broken +right +typed +wrong +time$/m);
   expect(stdout).toMatch(
     /\d+ right answers \(\d+ typed as well\) and 1\d\d wrong ones in .*: \d{3,} held, 0 did not\n$/,
