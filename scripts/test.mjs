@@ -48,7 +48,7 @@ async function run(args, env = {}) {
 // As vitest.config.ts has it. What fails here is told by the first suite that needs it.
 const name = process.env.PATCHBAY_TEST_ENGINE ?? "test-engine";
 const testEngine = (command) =>
-  run(["scripts/test-engine.mjs", command], {
+  run(["scripts/managed-test-engine.mjs", command], {
     PATCHBAY_ENGINE_DATA: `/var/lib/patchbay/${name}`,
     PATCHBAY_ENGINE_RUN: `/run/patchbay-${name}`,
   });

@@ -67,8 +67,9 @@ test("is prepared from outside also where its first process comes late", async (
     const mounts = readFileSync(`/proc/${State.Pid}/mounts`, "utf8");
     expect(mounts).toMatch(/^\S+ \/run\/patchbay\/sys sysfs rw/m);
   } finally {
-    await session.ask("unlink", 0, { key });
     await late.remove({ force: true, v: true });
+    await session.ask("unlink", 0, { key });
+    await session.ask("remove-disks", 0, { key });
   }
 });
 

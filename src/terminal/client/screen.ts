@@ -244,7 +244,7 @@ export class Screen {
 
   async #loadWebgl(): Promise<void> {
     const { WebglAddon } = await import("@xterm/addon-webgl");
-    if (this.element.clientHeight > 0 && !(await countsItsPixels(this.element))) {
+    if (!(await countsItsPixels(this.element))) {
       this.#webgl = "unavailable";
       return;
     }
@@ -395,7 +395,7 @@ export class Screen {
 }
 
 /**
- * Whether as many pixels lie under an element as the page is told. Where a browser's tools emulate a finer screen they
+ * Whether as many pixels lie under an element as the page is told; of one that is hidden, once it is shown. Where a browser's tools emulate a finer screen they
  * don't, and the WebGL addon, which goes by both, would draw beside its canvas.
  */
 function countsItsPixels(element: HTMLElement): Promise<boolean> {

@@ -13,9 +13,10 @@ async function prepare() {
 
 async function end() {
   if (!existsSync(managedEngineSocket)) return;
-  const engine = await openSandbox({ engine: "managed" });
-  for (const { id } of await engine.list()) await engine.down(id);
-  await engine[Symbol.asyncDispose]();
+  {
+    await using engine = await openSandbox({ engine: "managed" });
+    for (const { id } of await engine.list()) await engine.down(id);
+  }
   await stopSandbox("managed");
 }
 
