@@ -17,6 +17,7 @@ import {
   saveCatalogue,
 } from "./image-catalogue.ts";
 import { nestedEngine } from "./nested-engine.ts";
+import { netboxDatabase } from "./netbox-database.ts";
 
 const anonymousVolume = (target: string) => ({
   Type: "volume" as const,
@@ -181,7 +182,7 @@ export async function ensureHostImage(
       const hash = createHash("sha256").update(content).digest("hex");
       return `patchbay/${kind}:${release}-${hash.slice(0, 12)}`;
     };
-    const made = recipes.map((recipe) => recipe.tag);
+    const made = [...recipes, netboxDatabase(recipes)].flatMap((each) => each?.tag ?? []);
     const store = tagOf("store", `${hashOf(["packages.txt", ...storeFiles])} ${made}`);
     return { store, host: tagOf("lab-host", `${store} ${hashOf(files)}`) };
   };

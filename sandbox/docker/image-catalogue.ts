@@ -17,7 +17,9 @@ import { SandboxError } from "../errors.ts";
 import type { ProgressListener } from "../index.ts";
 import { BuildContainer } from "./build-container.ts";
 import { type DockerCommand, dockerCommand } from "./command.ts";
+import { makeNetboxDatabase, netboxDatabase } from "./netbox-database.ts";
 import { pipSettings } from "./pip-settings.ts";
+import { tagSingleLayer } from "./single-layer.ts";
 
 const folderOfRecipes = fileURLToPath(new URL("../images/", import.meta.url));
 
@@ -71,7 +73,7 @@ export function readRecipes(environment = process.env): readonly Recipe[] {
     .map((name): Recipe => {
       const text = readFileSync(join(folderOfRecipes, name, "image.json"), "utf8");
       const reference = environment[`PATCHBAY_IMAGE_${name.toUpperCase()}`];
-      const content = reference === undefined ? contentOf(name) : `reference ${reference}`;
+      const content = reference === undefined ? contentOf(name) : `single layer of ${reference}`;
       const hash = createHash("sha256").update(content).digest("hex").slice(0, 12);
       const tag = `patchbay/image-${name}:${hash}`;
       return { ...recipeSchema.parse(JSON.parse(text)), name, reference, tag };
@@ -169,8 +171,7 @@ async function ensure(address: string, rootfs: string, recipe: Recipe): Promise<
   const { name, reference, tag, from } = recipe;
   if (reference !== undefined) {
     if (!(await isThere(docker, reference))) await docker("pull", "--quiet", reference);
-    await docker("tag", reference, tag);
-    return;
+    return tagSingleLayer(address, reference, tag);
   }
   const base = readRecipes().find((each) => each.name === from);
   if (from !== undefined && base === undefined) {
@@ -199,26 +200,48 @@ export async function ensureCatalogue(
   readonly missing: readonly Recipe[];
 }> {
   const docker = dockerCommand(address);
-  const images: CatalogueImage[] = [];
+  const there: Recipe[] = [];
   const missing: Recipe[] = [];
-  for (const recipe of recipes) {
-    const name = recipe.names[0] ?? recipe.name;
+  const isMade = async (recipe: Recipe, make: () => Promise<void>) => {
     try {
-      if (!(await isThere(docker, recipe.tag))) {
-        onProgress({ title: "Image of the lessons", detail: name });
-        await ensure(address, rootfs, recipe);
-      }
+      await make();
+      return true;
     } catch (error) {
       if (!(error instanceof SandboxError) || isNeeded(recipe, lab)) throw error;
-      missing.push(recipe);
-      onProgress({ title: `Not there: image ${name}, for ${recipe.labs}`, detail: error.message });
-      continue;
+      const detail = error.message;
+      onProgress({ title: `Not there: image ${firstName(recipe)}, for ${recipe.labs}`, detail });
+      return false;
     }
-    const id = await docker("image", "inspect", "--format", "{{.Id}}", recipe.tag);
+  };
+  for (const recipe of recipes) {
+    const made = await isMade(recipe, async () => {
+      if (await isThere(docker, recipe.tag)) return;
+      onProgress({ title: "Image of the lessons", detail: firstName(recipe) });
+      await ensure(address, rootfs, recipe);
+    });
+    (made ? there : missing).push(recipe);
+  }
+  const database = netboxDatabase(there);
+  if (database !== undefined && !(await isThere(docker, database.tag))) {
+    const { netbox } = database;
+    onProgress({ title: "Database of NetBox", detail: "minutes, once: its migrations run" });
+    if (!(await isMade(netbox, () => makeNetboxDatabase(address, database)))) {
+      // Else it would be tried again for each lab.
+      await docker("image", "rm", netbox.tag);
+      missing.push(...there.splice(there.indexOf(netbox), 1));
+    }
+  }
+  const tagOf = ({ name, tag }: Recipe) =>
+    (name === "postgres" && netboxDatabase(there)?.tag) || tag;
+  const images: CatalogueImage[] = [];
+  for (const recipe of there) {
+    const id = await docker("image", "inspect", "--format", "{{.Id}}", tagOf(recipe));
     images.push({ recipe: recipe.name, id, names: recipe.names });
   }
   return { images, missing };
 }
+
+const firstName = ({ names, name }: Recipe): string => names[0] ?? name;
 
 /** Whether a lab can't do without an image; `undefined` is none in particular. */
 export const isNeeded = ({ labs }: Pick<Recipe, "labs">, lab: string | undefined): boolean =>
