@@ -5,6 +5,7 @@ import { defineConfig } from "astro/config";
 import { contentSecurityPolicy } from "./src/build/content-security-policy.ts";
 import { courseServer } from "./src/build/course-server.ts";
 import { lessonMarkdown } from "./src/build/lesson-markdown.ts";
+import { loadAfterPaint } from "./src/build/load-after-paint.ts";
 import { BUILT_ADDRESS } from "./src/server/site-address.ts";
 
 export default defineConfig({
@@ -63,6 +64,7 @@ export default defineConfig({
     }),
     lessonMarkdown(),
     mdx(),
+    loadAfterPaint(),
     contentSecurityPolicy(),
     courseServer(process.env["PATCHBAY_COURSE"]),
   ],

@@ -1,6 +1,7 @@
 import type { LabProblem } from "../server/labs.ts";
 import type { LabTerminals } from "../terminal/client/index.ts";
 import { getLab, keepLab, type LabView, openLab, resetLab } from "./api.ts";
+import { labKey } from "./remembered-lab.ts";
 import { labWords, problemWords } from "./words.ts";
 
 export type LabPhase =
@@ -53,7 +54,7 @@ export class LabSession {
   }
 
   get #key(): string {
-    return `patchbay.lab.${this.lab}`;
+    return labKey(this.lab);
   }
 
   async start(): Promise<void> {

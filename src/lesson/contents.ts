@@ -16,6 +16,7 @@ class LessonContents extends HTMLElement {
       asked = false;
       this.#show(pane, links);
     };
+    // What stands in the page is right at its top, and whatever goes elsewhere scrolls.
     pane.addEventListener(
       "scroll",
       () => {
@@ -24,7 +25,6 @@ class LessonContents extends HTMLElement {
       },
       { passive: true },
     );
-    look();
 
     let beside = false;
     const close = () => {
@@ -38,6 +38,12 @@ class LessonContents extends HTMLElement {
       details.open = fits;
     }).observe(pane);
     for (const link of links) link.addEventListener("click", close);
+    // What is far from the screen is only guessed to be as high as it is, and a jump goes past it: see base.css.
+    const jump = () => {
+      document.documentElement.dataset["whole"] = "";
+      headingOf(location.hash)?.scrollIntoView();
+    };
+    addEventListener("hashchange", jump);
     document.addEventListener("click", (event) => {
       if (!details.contains(event.target as Node)) close();
     });
@@ -51,7 +57,7 @@ class LessonContents extends HTMLElement {
   #show(pane: HTMLElement, links: readonly HTMLAnchorElement[]): void {
     const top = pane.getBoundingClientRect().top + MARGIN;
     const passed = links.filter((link) => {
-      const heading = document.getElementById(decodeURIComponent(link.hash.slice(1)));
+      const heading = headingOf(link.hash);
       return heading !== null && heading.getBoundingClientRect().top <= top;
     });
     const current = passed.at(-1);
@@ -65,5 +71,7 @@ class LessonContents extends HTMLElement {
     this.style.setProperty("--way", way.toFixed(3));
   }
 }
+
+const headingOf = (hash: string) => document.getElementById(decodeURIComponent(hash.slice(1)));
 
 customElements.define("pb-contents", LessonContents);

@@ -21,6 +21,7 @@ export interface Progress {
 }
 
 type Listener = (progress: Progress) => void;
+type Change = (progress: Progress) => Progress;
 
 const nothing: Progress = { lessons: {}, quizzes: {}, exercises: {} };
 
@@ -31,6 +32,8 @@ const nothing: Progress = { lessons: {}, quizzes: {}, exercises: {} };
 class ProgressStore {
   #progress = nothing;
   #loaded: Promise<void> | undefined;
+  /** What was done since the server was asked last: its answer may know nothing of it yet. */
+  #since: Change[] = [];
   #kept = true;
   readonly #listeners = new Set<Listener>();
 
@@ -48,9 +51,11 @@ class ProgressStore {
 
   /** Asks the server anew. */
   load(): Promise<void> {
+    this.#since = [];
     this.#loaded = request("/api/progress")
       .then(async (response) => {
-        this.#set((await response.json()) as Progress);
+        const told = (await response.json()) as Progress;
+        this.#set(this.#since.reduce((progress, change) => change(progress), told));
       })
       .catch(() => {
         this.#kept = false;
@@ -60,15 +65,19 @@ class ProgressStore {
   }
 
   setRead(lesson: string, read: boolean): void {
-    const { [lesson]: _, ...others } = this.#progress.lessons;
-    const lessons = read ? { ...others, [lesson]: { readAtMs: Date.now() } } : others;
-    this.#set({ ...this.#progress, lessons });
+    const readAtMs = Date.now();
+    this.#change((progress) => {
+      const { [lesson]: _, ...others } = progress.lessons;
+      return { ...progress, lessons: read ? { ...others, [lesson]: { readAtMs } } : others };
+    });
     this.#put(`lessons/${lesson}`, { read });
   }
 
   answerQuiz(id: string, answer: QuizAnswer, right: boolean): void {
-    const quizzes = { ...this.#progress.quizzes, [id]: { answer, right } };
-    this.#set({ ...this.#progress, quizzes });
+    this.#change((progress) => ({
+      ...progress,
+      quizzes: { ...progress.quizzes, [id]: { answer, right } },
+    }));
     this.#put(`quizzes/${id}`, { answer, right });
   }
 
@@ -76,12 +85,18 @@ class ProgressStore {
   noteResult(result: ExerciseResult): void {
     if (result.status !== "passed" && result.status !== "failed") return;
     const lastAtMs = Date.now();
-    const passedAtMs =
-      this.#progress.exercises[result.exercise]?.passedAtMs ??
-      (result.status === "passed" ? lastAtMs : undefined);
-    const entry = { lastAtMs, last: result, ...(passedAtMs !== undefined && { passedAtMs }) };
-    const exercises = { ...this.#progress.exercises, [result.exercise]: entry };
-    this.#set({ ...this.#progress, exercises });
+    this.#change((progress) => {
+      const passedAtMs =
+        progress.exercises[result.exercise]?.passedAtMs ??
+        (result.status === "passed" ? lastAtMs : undefined);
+      const entry = { lastAtMs, last: result, ...(passedAtMs !== undefined && { passedAtMs }) };
+      return { ...progress, exercises: { ...progress.exercises, [result.exercise]: entry } };
+    });
+  }
+
+  #change(change: Change): void {
+    this.#since.push(change);
+    this.#set(change(this.#progress));
   }
 
   #put(path: string, body: object): void {

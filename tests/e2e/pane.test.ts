@@ -8,7 +8,7 @@ const eventually = <T>(what: () => T | Promise<T>, { timeout = 15_000 } = {}) =>
   expect.poll(what, { timeout });
 
 import { buildSite } from "../../scripts/dependencies.mjs";
-import { axeFaults, complaintsOf, launchBrowser } from "../fixtures/browser.ts";
+import { axeFaults, complaintsOf, interactive, launchBrowser } from "../fixtures/browser.ts";
 import { CourseServer } from "../fixtures/course-server.ts";
 
 const siteDir = fileURLToPath(new URL("../../dist", import.meta.url));
@@ -70,6 +70,7 @@ async function ready(where: Page = page): Promise<void> {
 
 async function openLab(path: string, where: Page = page): Promise<void> {
   await where.goto(course.url + path);
+  await interactive(where);
   const toLab = where.locator('.workspace-switch [data-pane="lab"]');
   if (await toLab.isVisible()) await toLab.click();
   // A lab that was open before opens by itself.

@@ -1,6 +1,7 @@
 /** The pages of the course in a real browser: their looks' rules, search, questions, exercises and progress. */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import type { Browser, BrowserContext, Locator, Page } from "playwright-core";
@@ -10,7 +11,7 @@ import { buildSite } from "../../scripts/dependencies.mjs";
 import { parseQuizzes, type Quiz } from "../../src/course/quizzes.ts";
 import { languages } from "../../src/i18n/language.ts";
 import { siteText } from "../../src/i18n/site.ts";
-import { axeFaults, complaintsOf, launchBrowser } from "../fixtures/browser.ts";
+import { axeFaults, complaintsOf, interactive, launchBrowser } from "../fixtures/browser.ts";
 import { CourseServer } from "../fixtures/course-server.ts";
 
 const checkout = fileURLToPath(new URL("../..", import.meta.url));
@@ -196,6 +197,68 @@ test("what names its own address arrives whole, compressed or not", async () => 
       expect(text).toContain(course.url);
       expect(text).not.toContain("patchbay.invalid");
     }
+  }
+});
+
+describe("a page that is slow to come", () => {
+  // Each as a visitor who is new: a browser foresees what fonts a site will ask for.
+  test.for(["compose/", "ru/compose/"])(
+    "is painted with the fonts of its text alone, and asks for all else afterwards: /%s",
+    async (path) => {
+      await page.setViewportSize({ width: 412, height: 823 });
+      await open(path);
+      await interactive(page);
+      const asked = await page.evaluate(() => {
+        const [paint] = performance.getEntriesByName("first-contentful-paint");
+        const painted = paint?.startTime ?? 0;
+        const all = performance.getEntriesByType("resource") as PerformanceResourceTiming[];
+        const files = all.map(({ name, startTime }) => ({ name, early: startTime < painted }));
+        return {
+          early: files.filter(({ early }) => early).map(({ name }) => name),
+          late: files.filter(({ early }) => !early).map(({ name }) => name),
+        };
+      });
+      expect(asked.early).not.toEqual([]);
+      for (const file of asked.early) expect(file).toMatch(/sans-[a-z]+-wght-normal\.\S+\.woff2$/);
+      expect(asked.late.join(" ")).toMatch(/mono-latin-400/);
+      expect(asked.late.join(" ")).toMatch(/Run\.astro\S*\.js/);
+    },
+  );
+
+  test("keeps what is pressed until its modules are there", async () => {
+    const { promise: gate, resolve: letThrough } = Promise.withResolvers<void>();
+    await page.route("**/_astro/*.js", async (route) => {
+      await gate;
+      await route.continue();
+    });
+    await page.goto(`${course.url}veth/`, { waitUntil: "commit" });
+    const read = page.getByTestId("mark-read");
+    await read.click();
+    expect(await read.textContent()).toContain(english.lesson.read);
+    letThrough();
+    await expect.poll(() => read.textContent()).toContain(english.lesson.unread);
+  });
+});
+
+test("a jump within a long lesson ends at its heading, also where nothing near was laid out before", async () => {
+  await open("compose/");
+  await interactive(page);
+  const list = page.locator("pb-contents");
+  const addresses = await list
+    .locator("a")
+    .evaluateAll((links) => links.map((link) => (link as HTMLAnchorElement).hash));
+  for (const address of [addresses.at(-1), addresses[2], addresses.at(-2)]) {
+    const link = list.locator(`a[href="${address}"]`);
+    if (!(await link.isVisible())) await list.locator("summary").click();
+    await link.click();
+    // What moves it comes with the frames behind the jump.
+    await setTimeout(500);
+    const top = await page.evaluate(
+      (hash) => document.getElementById(hash.slice(1))?.getBoundingClientRect().top,
+      address ?? "",
+    );
+    expect(top).toBeGreaterThan(50);
+    expect(top).toBeLessThan(200);
   }
 });
 
@@ -465,6 +528,7 @@ describe("progress", () => {
 
     const other = await (await browser.newContext()).newPage();
     await other.goto(`${course.url}ru/`);
+    await interactive(other);
     await other.getByTestId("import-file").setInputFiles(file);
     const told = other.getByTestId("progress-told");
     await expect.poll(() => told.textContent()).toContain("Новое здесь: уроки — 1");

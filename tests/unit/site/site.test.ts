@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { expect, test } from "vitest";
 import { inlineScriptHashes } from "../../../src/build/content-security-policy.ts";
+import { afterPaint } from "../../../src/build/load-after-paint.ts";
 import { jsonLines } from "../../../src/lab/api.ts";
 
 test("hashes inline scripts exactly as a browser does, and no data", () => {
@@ -24,4 +25,26 @@ test("reads JSON lines wherever the chunks end", async () => {
     });
     expect(await Array.fromAsync(jsonLines(stream))).toEqual([{ a: "é" }, { b: 2 }, { c: 3 }]);
   }
+});
+
+test("a built page asks for its modules and late stylesheets by one script, in their order", () => {
+  const html = [
+    '<html><head><link rel="stylesheet" href="/_astro/print.css" media="print">',
+    '<link rel="stylesheet" href="/_astro/more.css"/><link rel="canonical" href="/"></head><body>',
+    '<script type="module" src="/_astro/a.js"></script><script type="module">inline()</script>',
+    '<p>text</p><script type="module" src="/_astro/b.js"></script></body></html>',
+  ].join("");
+  const built = afterPaint(html);
+  expect(built).not.toMatch(/<script[^>]* src=/);
+  expect(built).toContain('<script type="module">inline()</script><p>text</p>');
+  expect(built).toContain('["/_astro/a.js","/_astro/b.js"]');
+  expect(built).toContain('{"href":"/_astro/print.css","media":"print"}');
+  expect(built).toContain('{"href":"/_astro/more.css","media":"all"}');
+  // Where no script runs, stylesheets still do.
+  const [, withoutScripts] = /<noscript>(.*)<\/noscript>/.exec(built) ?? [];
+  expect(withoutScripts).toContain(
+    '<link rel="stylesheet" href="/_astro/print.css" media="print">',
+  );
+  expect(built.replace(/<noscript>.*<\/noscript>/, "")).not.toContain('<link rel="stylesheet"');
+  expect(built).toContain('<link rel="canonical" href="/">');
 });
