@@ -17,7 +17,7 @@ const metrics = [
 ];
 
 const [address = "http://127.0.0.1:4321/", ...paths] = process.argv.slice(2);
-const pages = paths.length > 0 ? paths : ["", "namespaces/", "ru/namespaces/", "iptables/"];
+const pages = paths.length > 0 ? paths : ["", "namespaces/", "ru/namespaces/", "ru/compose/"];
 const chromium = "/usr/bin/chromium";
 const folder = mkdtempSync(join(tmpdir(), "pb-lighthouse-"));
 

@@ -1,9 +1,10 @@
 // `npm test`: everything from nothing, then every suite. Ends with `N passed, N failed`.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { constants, tmpdir } from "node:os";
 import { join, relative } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { stripVTControlCharacters } from "node:util";
 import {
   buildSite,
@@ -19,6 +20,11 @@ installPackages("dockerd", ["docker.io"]);
 installPackages("mmdebstrap", ["mmdebstrap"]);
 // Servers that tests start serve it.
 buildSite();
+
+// All that the tests write for a while lies there, and whatever they start has it in its environment: so both are found
+// also where a suite was cut off. Keepers of terminals outlive their servers by design.
+const temporary = mkdtempSync(join(tmpdir(), "pb-"));
+chmodSync(temporary, 0o1777);
 
 /** What runs now: a signal that ends this process ends it first. */
 const children = new Set();
@@ -37,7 +43,7 @@ async function run(args, env = {}) {
   const child = spawn(pinnedNode, args, {
     cwd: root,
     stdio: "inherit",
-    env: { ...process.env, ASTRO_TELEMETRY_DISABLED: "1", ...env },
+    env: { ...process.env, ASTRO_TELEMETRY_DISABLED: "1", TMPDIR: temporary, ...env },
   });
   children.add(child);
   const [code] = await once(child, "exit");
@@ -76,7 +82,7 @@ const astroCheck = [
 await step("Types of the site", astroCheck);
 await step("Types of the rest", ["node_modules/typescript/bin/tsc", "--noEmit"]);
 
-const results = mkdtempSync(join(tmpdir(), "patchbay-results-"));
+const results = mkdtempSync(join(temporary, "results-"));
 try {
   for (const project of ["unit", "contract", "lab", "lessons", "e2e"]) {
     const folder = join(root, "tests", project);
@@ -107,10 +113,11 @@ try {
       failures.push(`${project}: it ended with ${exitCode}`);
   }
 } finally {
-  rmSync(results, { recursive: true, force: true });
   await prepared;
   // Also where a suite was interrupted, or died: its labs are still there.
   await testEngine("end");
+  await endLeftBehind();
+  rmSync(temporary, { recursive: true, force: true });
 }
 
 if (failures.length > 0)
@@ -119,6 +126,25 @@ if (interrupted !== undefined) console.log(`\nEnded by ${interrupted} before all
 console.log(`\n${passed} passed, ${failures.length} failed`);
 process.exitCode = failures.length > 0 ? 1 : 0;
 if (interrupted !== undefined) process.exitCode = 128 + constants.signals[interrupted];
+
+/** Ends what still runs and has the tests' folder in its environment; looks in Linux's /proc, and elsewhere nowhere. */
+async function endLeftBehind() {
+  const isOurs = (pid) => {
+    try {
+      return readFileSync(`/proc/${pid}/environ`, "latin1").includes(temporary);
+    } catch {
+      return false; // Gone, or another user's.
+    }
+  };
+  const left = () =>
+    existsSync("/proc/self/environ")
+      ? readdirSync("/proc").filter((name) => /^\d+$/.test(name) && isOurs(name))
+      : [];
+  for (const signal of ["SIGTERM", "SIGKILL"]) {
+    for (const pid of left()) process.kill(Number(pid), signal);
+    for (let waited = 0; waited < 20 && left().length > 0; waited += 1) await setTimeout(100);
+  }
+}
 
 /** The failed tests of a file in vitest's JSON report, each with its first lines of the reason. */
 function failuresOf(path, file) {

@@ -67,6 +67,9 @@ const en = {
     unreachable: "The course server does not answer. Is it still running?",
     engineWarning:
       "Docker in the lab does not answer. It starts again by itself after a crash; if it stays so, look at /var/log/dockerd.log, or reset the lab.",
+    replaced:
+      "The lab that you had here was removed, with its files: whoever runs the course did that, or nobody had used it for days. This one is new. What you read and solved is kept.",
+    replacedNoted: "I see",
     resetDialog: {
       title: "Reset the lab?",
       text: "You get a fresh host. Lost is all that is on this one:",
@@ -321,6 +324,9 @@ const ru: LabText = {
     unreachable: "Сервер курса не отвечает. Он ещё работает?",
     engineWarning:
       "Docker в лаборатории не отвечает. После сбоя он запускается сам; если не запустился, загляните в /var/log/dockerd.log или сбросьте лабораторию.",
+    replaced:
+      "Лаборатория, которая была у вас здесь, удалена вместе с файлами: её удалил тот, кто ведёт курс, или ею много дней никто не пользовался. Эта — новая. Прочитанное и решённое сохранилось.",
+    replacedNoted: "Понятно",
     resetDialog: {
       title: "Сбросить лабораторию?",
       text: "Вы получите новый хост. Всё, что есть на этом, пропадёт:",

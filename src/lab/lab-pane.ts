@@ -34,6 +34,10 @@ export class LabPane extends HTMLElement {
       }
       if (action === "ask-reset") this.#askReset(text);
       if (action === "keep") void this.#keep(session, text);
+      if (action === "note-replaced") {
+        session.noteReplaced();
+        this.#part(".lab-replaced").hidden = true;
+      }
     });
     this.#dialog.addEventListener("close", () => {
       if (this.#dialog.returnValue !== "reset") return;
@@ -80,6 +84,7 @@ export class LabPane extends HTMLElement {
     if (phase.name !== "ready" || before !== "ready") {
       this.#say(".lab-status", pane.states[phase.name]);
     }
+    this.#part(".lab-replaced").hidden = !this.#session?.replaced;
     this.#facts(phase.name === "ready" ? phase.view : undefined, text);
     switch (phase.name) {
       case "starting":

@@ -33,6 +33,7 @@ export class LabSession {
   #phase: LabPhase = { name: "idle" };
   #id: string | undefined;
   #looking = false;
+  #replaced = false;
   readonly #listeners = new Set<(phase: LabPhase) => void>();
 
   constructor(lab: string) {
@@ -53,6 +54,15 @@ export class LabSession {
     return localStorage.getItem(this.#key) !== null;
   }
 
+  /** Whether the lab of this browser was gone when it was asked for, so that this one is new. */
+  get replaced(): boolean {
+    return this.#replaced;
+  }
+
+  noteReplaced(): void {
+    this.#replaced = false;
+  }
+
   get #key(): string {
     return labKey(this.lab);
   }
@@ -60,11 +70,17 @@ export class LabSession {
   async start(): Promise<void> {
     if (["starting", "waiting", "ready"].includes(this.#phase.name)) return;
     this.#set({ name: "starting" });
-    await this.#follow(() => openLab(this.lab));
+    const before = localStorage.getItem(this.#key);
+    await this.#follow(async () => {
+      const view = await openLab(this.lab);
+      this.#replaced = before !== null && before !== view.id;
+      return view;
+    });
   }
 
   async reset(): Promise<void> {
     const id = this.#id;
+    this.#replaced = false;
     this.#set({ name: "starting", step: "Making a fresh host" });
     await this.#follow(() => (id === undefined ? openLab(this.lab) : resetLab(id)));
   }

@@ -305,6 +305,28 @@ describe("the pane says what is the matter:", () => {
     }
   });
 
+  test("a lab that is new, since the one that was there was removed", async () => {
+    await openLab("veth/");
+    const replaced = page.getByTestId("lab-replaced");
+    expect(await replaced.isVisible()).toBe(false);
+    await page.reload();
+    await ready();
+    expect(await replaced.isVisible()).toBe(false);
+
+    const before = await labIdOf(page, "veth");
+    await course.engine.down(before);
+    await page.reload();
+    await ready();
+    expect(await labIdOf(page, "veth")).not.toBe(before);
+    expect(await replaced.textContent()).toMatch(/was removed, with its files/);
+    expect(await axeFaults(page)).toEqual([]);
+    await replaced.getByRole("button").click();
+    expect(await replaced.isVisible()).toBe(false);
+    await page.reload();
+    await ready();
+    expect(await replaced.isVisible()).toBe(false);
+  });
+
   test("a lab whose first process was killed, which is resumed with its files", async () => {
     await openLab("compose/");
     const id = await labIdOf(page, "compose");

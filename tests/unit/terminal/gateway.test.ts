@@ -41,9 +41,9 @@ describe("a terminal", () => {
   test("keeps characters whole however its output is cut", async () => {
     await using server = await TestServer.start();
     const text = "сеть→网络🐳é".repeat(20_000);
-    const id = await server.open(`stty -echo; read go; cat; sleep 100`);
+    const id = await server.open("stty -echo; echo no echo; cat; sleep 100");
     using client = await server.connect(id);
-    client.type("\r");
+    await client.sees("no echo");
     const lines = (text.match(/.{1,100}/gu) ?? []).map((part) => `${part}\r`);
     client.type(`${lines.join("")}end\r`);
     await client.sees("end");
