@@ -2,18 +2,6 @@
 import { type Lab, type LabHost, SandboxError } from "../../sandbox/index.ts";
 import { stillFacts } from "./fingerprint.ts";
 
-/**
- * The kernel tells what became of a link up to a second late where both ends of a cable have the same number, as they have
- * when each is made in a namespace of its own (`linkwatch`). Asked for one link by name, it tells at once.
- */
-const ASK_LINKS = `
-for space in '' $(ip netns list 2>/dev/null | cut -d' ' -f1); do
-  ip \${space:+-n "$space"} -o link 2>/dev/null | cut -d: -f2 | while read -r link; do
-    ip \${space:+-n "$space"} link show dev "\${link%@*}" >/dev/null 2>&1
-  done
-done
-`;
-
 /** What facts say nothing of. Settings of single interfaces come and go with them. */
 const LOOK = `
 find /root /run/netns -xdev \\( -type f -o -type l \\) -printf 'file %p %m %s %l\\n' 2>/dev/null | sort
@@ -47,9 +35,6 @@ async function volumesOf(host: LabHost): Promise<readonly string[]> {
 
 async function look(lab: Lab, restarts: boolean): Promise<readonly string[]> {
   const signal = AbortSignal.timeout(LOOK_TIMEOUT_MS);
-  await Promise.all(
-    lab.hosts.map(({ name }) => lab.host(name).capture(["sh", "-c", ASK_LINKS], { signal })),
-  );
   const told = await Promise.all(
     lab.hosts.map(async ({ name }) => {
       const host = lab.host(name);

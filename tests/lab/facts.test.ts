@@ -151,6 +151,28 @@ test("have the links that ip shows, in the host and in its namespaces", async ()
   });
 });
 
+test("tell the state that links are in now, where the kernel works that out for a list of them later", async () => {
+  // Both ends of each cable have the same number.
+  const names = Array.from({ length: 8 }, (_, number) => number);
+  const each = (command: string) => names.map((n) => command.replaceAll("%", String(n))).join("\n");
+  await run(each("ip netns add a%; ip netns add b%"));
+  await run(each("ip -n a% link add eth0 type veth peer name eth0 netns b%"));
+  try {
+    for (const state of ["up", "down", "up"]) {
+      await run(each(`ip -n a% link set eth0 ${state}; ip -n b% link set eth0 ${state}`));
+      const host = await host1();
+      const states = names
+        .flatMap((n) => [`a${n}`, `b${n}`])
+        .map(
+          (name) => namespaceNamed(host, name).links?.find((link) => link.name === "eth0")?.state,
+        );
+      expect([...new Set(states)]).toEqual([state]);
+    }
+  } finally {
+    await run(each("ip netns del a%; ip netns del b%"));
+  }
+});
+
 test("have the routes, rules and neighbours that ip shows, and the forwarding entries of bridge", async () => {
   const host = await host1();
   const red = namespaceNamed(host, "red");

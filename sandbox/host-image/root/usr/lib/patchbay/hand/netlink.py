@@ -23,7 +23,7 @@ LINK_FLAGS = [
     "UP", "BROADCAST", "DEBUG", "LOOPBACK", "POINTOPOINT", "NOTRAILERS", "NO-CARRIER", "NOARP", "PROMISC", "ALLMULTI",
     "MASTER", "SLAVE", "MULTICAST", "PORTSEL", "AUTOMEDIA", "DYNAMIC", "LOWER_UP", "DORMANT", "ECHO",
 ]
-RUNNING = 1 << 6  # what ip(8) shows the lack of
+UP, RUNNING, LOWER_UP = 1 << 0, 1 << 6, 1 << 16  # of RUNNING, ip(8) shows the lack
 OPERATIONAL = ["unknown", "notpresent", "down", "lowerlayerdown", "testing", "dormant", "up"]
 PORT_STATES = ["disabled", "listening", "learning", "forwarding", "blocking"]
 MACVLAN_MODES = {1: "private", 2: "vepa", 4: "bridge", 8: "passthru", 16: "source"}
@@ -104,6 +104,13 @@ class Netlink:
             except Interrupted:
                 if attempt == 4:
                     raise
+
+    def get(self, kind, body, decode):
+        """What `decode` makes of the one message of an answer; `None` where there is no such thing."""
+        self.send(kind, 0, body)
+        received = self.buffer[:self.socket.recv_into(self.buffer)]
+        length, message = struct.unpack_from("=IH", received)
+        return None if message == NLMSG_ERROR else decode(received[16:length])
 
 
 def attributes(payload, start):
@@ -225,9 +232,22 @@ def links():
             }
         return entry
 
+    def is_late(payload):
+        """Whether a link that is up has another carrier than its state says: the kernel works that out up to a second
+        later, and at once for whoever asks for the one link. https://docs.kernel.org/networking/operstates.html"""
+        flags, = struct.unpack_from("=I", payload, 8)
+        return bool(flags & UP and bool(flags & RUNNING) != bool(flags & LOWER_UP))
+
     with Netlink() as netlink:
         # ifinfomsg
-        return netlink.dump(RTM_GETLINK, bytes(16), decode)
+        found = netlink.dump(RTM_GETLINK, bytes(16), lambda payload: (decode(payload), is_late(payload)))
+        links = []
+        for entry, late in found:
+            if late:
+                # Gone meanwhile: as it was.
+                entry = netlink.get(RTM_GETLINK, struct.pack("=BxHiII", 0, 0, entry["index"], 0, 0), decode) or entry
+            links.append(entry)
+        return links
 
 
 def addresses():
