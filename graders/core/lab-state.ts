@@ -8,6 +8,11 @@ find /root /run/netns -xdev \\( -type f -o -type l \\) -printf 'file %p %m %s %l
 find /root -xdev -type f -size -1M -exec cksum {} + 2>/dev/null | sort
 sysctl -a 2>/dev/null | grep '^net\\.' | grep -Ev '\\.(veth|vx|mv|iv)|conntrack_count|tcp_fastopen_key|stable_secret|\\.route\\.flush' | sort
 `;
+/** Processes of containers that run or wait for a disk at this moment: a service that is still starting does. */
+const BUSY = `
+own=$(readlink /proc/self/ns/pid | tr -dc 0-9)
+ps -e -o pidns= -o stat= | grep -Ev "^ *($own|-) " | grep -c ' [RD]'
+`;
 const LOOK_TIMEOUT_MS = 20_000;
 const SETTLE_MS = 250;
 const SETTLES = 12;
@@ -31,6 +36,14 @@ async function volumesOf(host: LabHost): Promise<readonly string[]> {
     if (!(error instanceof SandboxError)) throw error;
     return [];
   }
+}
+
+async function isBusy(lab: Lab): Promise<boolean> {
+  const signal = AbortSignal.timeout(LOOK_TIMEOUT_MS);
+  const counts = await Promise.all(
+    lab.hosts.map(({ name }) => lab.host(name).capture(["sh", "-c", BUSY], { signal })),
+  );
+  return counts.some(({ stdout }) => stdout.trim() !== "0");
 }
 
 async function look(lab: Lab, restarts: boolean): Promise<readonly string[]> {
@@ -65,7 +78,8 @@ export async function settledState(
   for (let count = 0; count < SETTLES; count += 1) {
     await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
     const now = await look(lab, restarts);
-    if (now.join("\n") === last.join("\n")) return now;
+    // A server that is about to listen changes nothing until it does.
+    if (now.join("\n") === last.join("\n") && !(await isBusy(lab))) return now;
     last = now;
   }
   return last;

@@ -8,7 +8,7 @@ import { dockerCommand } from "./command.ts";
 import type { Recipe } from "./image-catalogue.ts";
 
 /** Of the labs: an image may bring other settings, and plugins with tables of their own. */
-const configuration = fileURLToPath(new URL("../images/netbox/configuration/.", import.meta.url));
+const configuration = fileURLToPath(new URL("../images/netbox/configuration/", import.meta.url));
 
 /** Other databases than the lab's NetBox's begin empty. */
 const fill = `#!/bin/sh
@@ -87,7 +87,8 @@ export async function makeNetboxDatabase(
   const server = ["docker-entrypoint.sh", "postgres", "-c", "fsync=off"];
   await docker("exec", "--detach", ...asOptions(cluster), database.id, ...server);
   await docker("exec", "--detach", queues.id, "valkey-server", "--save", "");
-  await docker("cp", configuration, `${web.id}:/etc/netbox/config`);
+  // With the dot, what is in the folder: without, the folder itself.
+  await docker("cp", `${configuration}.`, `${web.id}:/etc/netbox/config`);
   const folder = ["--workdir", "/opt/netbox/netbox"];
   const migrate = ["/opt/netbox/docker-entrypoint.sh", "true"];
   await docker("exec", ...folder, ...asOptions(environment), web.id, ...migrate);

@@ -8,6 +8,9 @@ const MODULE = /<script type="module" src="([^"]+)"><\/script>/g;
 /** What is painted first is styled in the page itself; these are for paper, and fonts that can wait. */
 const STYLESHEET = /<link rel="stylesheet" href="([^"]+)"(?: media="([^"]+)")?\s*\/?>/g;
 
+/** So long after the page was read, all is asked for in any case. */
+const LATEST_MS = 2000;
+
 interface Stylesheet {
   readonly href: string;
   readonly media: string;
@@ -29,17 +32,32 @@ const add = (name, properties) => {
   document.head.append(element);
   return new Promise((resolve) => { element.onload = element.onerror = resolve; });
 };
+let asked = false;
 const load = async () => {
+  if (asked) return;
+  asked = true;
+  document.documentElement.dataset.fonts = "all";
   for (const sheet of ${JSON.stringify(stylesheets)}) add("link", { rel: "stylesheet", ...sheet });
   await Promise.all(${JSON.stringify(modules)}.map((src) => add("script", { type: "module", async: false, src })));
   removeEventListener("click", keep, true);
   for (const button of early) button.click();
   document.documentElement.dataset.interactive = "";
 };
-const lab = document.querySelector("pb-lab")?.dataset.lab;
-const isOpen = lab && localStorage.getItem(${JSON.stringify(LAB_KEY)} + lab) !== null;
-const painted = (paints) => paints.getEntriesByName("first-contentful-paint").length > 0 && load();
-isOpen || document.hidden ? load() : new PerformanceObserver(painted).observe({ type: "paint", buffered: true });
+const isOpen = () => {
+  const lab = document.querySelector("pb-lab")?.dataset.lab;
+  try {
+    return lab !== undefined && localStorage.getItem(${JSON.stringify(LAB_KEY)} + lab) !== null;
+  } catch {
+    return false;
+  }
+};
+if (isOpen() || document.hidden) load();
+else {
+  const painted = (paints) => paints.getEntriesByName("first-contentful-paint").length > 0 && load();
+  new PerformanceObserver(painted).observe({ type: "paint", buffered: true });
+  // A browser that hides its times from pages says nothing of paints.
+  setTimeout(load, ${LATEST_MS});
+}
 `;
 
 /** A page whose stylesheets and modules are behind its first paint. */

@@ -225,6 +225,15 @@ describe("a page that is slow to come", () => {
     },
   );
 
+  test("becomes what it is also in a browser that tells nothing of its paints", async () => {
+    await page.addInitScript(() => {
+      PerformanceObserver.prototype.observe = () => undefined;
+    });
+    await open("veth/");
+    await interactive(page);
+    expect(await page.evaluate(() => document.documentElement.dataset["fonts"])).toBe("all");
+  });
+
   test("keeps what is pressed until its modules are there", async () => {
     const { promise: gate, resolve: letThrough } = Promise.withResolvers<void>();
     await page.route("**/_astro/*.js", async (route) => {

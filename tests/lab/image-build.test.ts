@@ -145,9 +145,17 @@ test("with a registry's NetBox, a new database has the tables that its migration
   onTestFinished(async () => void (await docker("image", "rm", nothing.tag).catch(() => "")));
   await expect(ensure(nothing)).rejects.toThrow("/etc/netbox");
 
-  const netbox = recipeFrom("netbox", recipe("netbox")[0]?.tag ?? "");
+  // Settings that it brings are not those of the labs.
+  const reference = "patchbay-test/netbox:1";
+  const folder = mkdtempSync(join(tmpdir(), "patchbay-test-"));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  writeFileSync(join(folder, "plugins.py"), 'PLUGINS = ["a_plugin_that_labs_lack"]\n');
+  const dockerfile = `FROM ${recipe("netbox")[0]?.tag}\nCOPY plugins.py /etc/netbox/config/`;
+  writeFileSync(join(folder, "Dockerfile"), dockerfile);
+  await docker("build", "--quiet", "--tag", reference, folder);
+  const netbox = recipeFrom("netbox", reference);
   const database = netboxDatabase([netbox, ...recipe("postgres"), ...recipe("valkey")]);
-  const tags = [netbox.tag, database?.tag ?? ""];
+  const tags = [reference, netbox.tag, database?.tag ?? ""];
   onTestFinished(async () => void (await docker("image", "rm", ...tags)));
   const { images } = await ensure(netbox);
   expect(told).toContain("Database of NetBox");
