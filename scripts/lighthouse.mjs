@@ -21,7 +21,7 @@ const pages = paths.length > 0 ? paths : ["", "namespaces/", "ru/namespaces/", "
 const chromium = "/usr/bin/chromium";
 const folder = mkdtempSync(join(tmpdir(), "pb-lighthouse-"));
 
-function measure(url, form) {
+function measure(url, form, attempts = 3) {
   const file = join(folder, "report.json");
   const args = [
     ...["exec", "--yes", "--", LIGHTHOUSE, url, "--quiet"],
@@ -39,6 +39,9 @@ function measure(url, form) {
       ...(existsSync(chromium) && { CHROME_PATH: chromium }),
     },
   });
+  // Now and then it misses the start of a load, and says so.
+  if (status !== 0 && attempts > 1 && stderr.includes("run Lighthouse again"))
+    return measure(url, form, attempts - 1);
   if (status !== 0) {
     console.error(`${stderr}\nLighthouse did not get to ${url}. Does the course run there?`);
     process.exit(2);
