@@ -141,7 +141,13 @@ async function endLeftBehind() {
       ? readdirSync("/proc").filter((name) => /^\d+$/.test(name) && isOurs(name))
       : [];
   for (const signal of ["SIGTERM", "SIGKILL"]) {
-    for (const pid of left()) process.kill(Number(pid), signal);
+    for (const pid of left()) {
+      try {
+        process.kill(Number(pid), signal);
+      } catch {
+        // It has just ended by itself.
+      }
+    }
     for (let waited = 0; waited < 20 && left().length > 0; waited += 1) await setTimeout(100);
   }
 }

@@ -231,11 +231,11 @@ export async function ensureCatalogue(
       missing.push(...there.splice(there.indexOf(netbox), 1));
     }
   }
-  const tagOf = ({ name, tag }: Recipe) =>
-    (name === "postgres" && netboxDatabase(there)?.tag) || tag;
+  const filled = netboxDatabase(there);
   const images: CatalogueImage[] = [];
   for (const recipe of there) {
-    const id = await docker("image", "inspect", "--format", "{{.Id}}", tagOf(recipe));
+    const tag = recipe === filled?.postgres ? filled.tag : recipe.tag;
+    const id = await docker("image", "inspect", "--format", "{{.Id}}", tag);
     images.push({ recipe: recipe.name, id, names: recipe.names });
   }
   return { images, missing };

@@ -1,7 +1,7 @@
 import type { LabProblem } from "../server/labs.ts";
 import type { LabTerminals } from "../terminal/client/index.ts";
 import { getLab, keepLab, type LabView, openLab, resetLab } from "./api.ts";
-import { labKey } from "./remembered-lab.ts";
+import { LAB_KEY } from "./remembered-lab.ts";
 import { labWords, problemWords } from "./words.ts";
 
 export type LabPhase =
@@ -64,7 +64,7 @@ export class LabSession {
   }
 
   get #key(): string {
-    return labKey(this.lab);
+    return LAB_KEY + this.lab;
   }
 
   async start(): Promise<void> {
@@ -73,7 +73,8 @@ export class LabSession {
     const before = localStorage.getItem(this.#key);
     await this.#follow(async () => {
       const view = await openLab(this.lab);
-      this.#replaced = before !== null && before !== view.id;
+      // Still to be said where this start fails, and the next one finds the new lab.
+      this.#replaced ||= before !== null && before !== view.id;
       return view;
     });
   }

@@ -395,8 +395,9 @@ export class Screen {
 }
 
 /**
- * Whether as many pixels lie under an element as the page is told; of one that is hidden, once it is shown. Where a browser's tools emulate a finer screen they
- * don't, and the WebGL addon, which goes by both, would draw beside its canvas.
+ * Whether as many pixels lie under an element as the page is told; of one that is hidden, once it is shown. Where a
+ * browser's tools emulate a finer screen they don't, and the WebGL addon, which goes by both, would draw beside its
+ * canvas.
  */
 function countsItsPixels(element: HTMLElement): Promise<boolean> {
   return new Promise((resolve) => {
