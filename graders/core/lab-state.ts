@@ -77,9 +77,10 @@ export async function settledState(
   let last = await look(lab, restarts);
   for (let count = 0; count < SETTLES; count += 1) {
     await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
+    // A server that is about to listen changes nothing until it does. Asked first: what ends meanwhile is looked at.
+    const busy = await isBusy(lab);
     const now = await look(lab, restarts);
-    // A server that is about to listen changes nothing until it does.
-    if (now.join("\n") === last.join("\n") && !(await isBusy(lab))) return now;
+    if (!busy && now.join("\n") === last.join("\n")) return now;
     last = now;
   }
   return last;
